@@ -1,0 +1,77 @@
+# Everything runs from .venv in this folder, which is built from a lock file with hashes.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+LOCK ?= deploy/cpu.lock
+STAMP := $(VENV)/.installed
+UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip
+PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
+
+# Of what uv says, only the downloads of 100 MiB and more and the totals.
+BRIEFLY := '/^ *[-+~] /d; /Downloaded /d; /Downloading .*([0-9]\{1,2\}\./d; s/^ */setup: /'
+
+# A slow or broken network is waited out, not reported as a failed build.
+export PIP_RETRIES ?= 10
+export PIP_DEFAULT_TIMEOUT ?= 120
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_HTTP_RETRIES ?= 10
+export UV_HTTP_TIMEOUT ?= 120
+
+.PHONY: help setup demo test check bench generate lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(STAMP) ## build .venv (LOCK=deploy/gpu.lock for a machine with a GPU)
+
+demo: $(STAMP) ## everything once, live: Kafka, worker, three tenants, a policy change
+	@$(VENV)/bin/rsafe demo
+
+test: $(STAMP) ## the whole suite, real broker and real engine included
+	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest
+
+check: $(STAMP) ## lint, format, types
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+bench: $(STAMP) ## throughput against its own limits, as ratios
+	@$(VENV)/bin/rsafe bench
+
+generate: $(STAMP) ## write schemas/ and the tables of the READMEs again, from the code
+	@$(VENV)/bin/python -m worker.schemas
+	@$(VENV)/bin/python -m worker.docs
+
+lock: $(STAMP) ## compile the lock files again (UPGRADE=--upgrade for newer versions)
+	@deploy/lock.sh $(VENV) $(UPGRADE)
+
+clean: ## remove .venv and what tools left behind
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@for python in $(PYTHONS); do \
+	  if "$$python" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	    echo "setup: $$("$$python" --version) makes $(VENV)"; \
+	    exec "$$python" -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "setup: found no Python 3.11, 3.12 or 3.13 with the venv module; install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; \
+	exit 1
+
+$(VENV)/bin/uv: deploy/bootstrap.lock | $(VENV)/bin/python
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes -r deploy/bootstrap.lock
+	@touch $@
+
+$(VENV)/.$(notdir $(LOCK)): $(LOCK) | $(VENV)/bin/uv
+	@echo "setup: installs $(LOCK) (about 6 GB on disk, once)"
+	@$(UV) install --no-deps --require-hashes -r $(LOCK) 2>&1 | sed -u $(BRIEFLY)
+	@touch $@
+
+$(STAMP): $(VENV)/.$(notdir $(LOCK)) pyproject.toml
+	@$(UV) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "setup: done"

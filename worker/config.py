@@ -1,0 +1,169 @@
+"""Settings: read once from a TOML file, ``RSAFE_*`` variables and flags, then frozen.
+
+Later sources win: file, environment, flags. A value that cannot be used names its key, itself and
+the type that was expected. The table in the README is generated from this module.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from worker.errors import ConfigError
+
+ENV_PREFIX: Final = "RSAFE_"
+_POSITIVE_S = Meta(gt=0, le=3600)
+
+Seconds = Annotated[float, _POSITIVE_S]
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set. Each field's ``Meta`` description is its documentation."""
+
+    bootstrap_servers: Annotated[str, Meta(description="Kafka addresses, host:port, separated by commas.")] = (
+        "127.0.0.1:9092"
+    )
+    group_id: Annotated[str, Meta(description="Consumer group of all workers that share the work.", min_length=1)] = (
+        "rsafe"
+    )
+    topic_prefix: Annotated[str, Meta(description="What stands before every topic's name.")] = "moderation."
+    instance_id: Annotated[
+        str, Meta(description="Name of this worker in logs and records; host and port if empty.")
+    ] = ""
+    model: Annotated[str, Meta(description="Folder of the model; empty means the small demo model.")] = ""
+    engine: Annotated[
+        Literal["vllm", "scripted"],
+        Meta(description="What judges: a real model, or rules for tests of the data plane."),
+    ] = "vllm"
+    web_host: Annotated[str, Meta(description="Address that /livez, /readyz and /metrics are served on.")] = "127.0.0.1"
+    web_port: Annotated[Port, Meta(description="Port for /livez, /readyz and /metrics; 0 takes a free one.")] = 6066
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least serious line that is logged.")
+    ] = "info"
+    max_num_seqs: Annotated[Count, Meta(description="Sequences that the engine runs at once.")] = 32
+    window: Annotated[int, Meta(description="Messages in the judge at once; 0 means 1.5 x max_num_seqs.", ge=0)] = 0
+    max_num_batched_tokens: Annotated[Count, Meta(description="Tokens in one engine step.")] = 4096
+    max_model_len: Annotated[int, Meta(description="Window of the model in tokens; 0 takes the model's own.", ge=0)] = 0
+    reasoning_max_tokens: Annotated[
+        int, Meta(description="Budget for the reasoning; 0 takes the model folder's.", ge=0)
+    ] = 0
+    kv_cache_gib: Annotated[int, Meta(description="Memory for the key-value cache on CPU, in GiB.", ge=1)] = 1
+    cpu_threads: Annotated[int, Meta(description="Threads of the engine on CPU; 0 means all cores.", ge=0)] = 0
+    request_timeout_s: Annotated[Seconds, Meta(description="Longest time for judging one message.")] = 60.0
+    engine_stall_timeout_s: Annotated[
+        Seconds, Meta(description="Time without an engine step until it counts as hung.")
+    ] = 60.0
+    tenant_queue_messages: Annotated[Count, Meta(description="Messages of one tenant held in memory.")] = 1000
+    tenant_deferred_messages: Annotated[Count, Meta(description="Offsets of one tenant kept for a later read.")] = (
+        100_000
+    )
+    deferred_max_age_s: Annotated[
+        Seconds, Meta(description="Age at which a deferred message becomes 'overloaded'.")
+    ] = 900.0
+    buffer_messages: Annotated[Count, Meta(description="Messages of all tenants held in memory.")] = 5000
+    buffer_mib: Annotated[Count, Meta(description="Size of all messages held in memory, in MiB.")] = 256
+    session_timeout_s: Annotated[Seconds, Meta(description="Silence after which the group gives a worker up.")] = 45.0
+    rebalance_timeout_s: Annotated[Seconds, Meta(description="Longest time for a worker to join a rebalance.")] = 60.0
+    drain_timeout_s: Annotated[Seconds, Meta(description="Longest wait for messages in flight at revoke or stop.")] = (
+        20.0
+    )
+    commit_interval_s: Annotated[Seconds, Meta(description="Time between commits.")] = 1.0
+    kafka_timeout_s: Annotated[Seconds, Meta(description="Deadline of one call to Kafka.")] = 30.0
+    policy_max_age_s: Annotated[Seconds, Meta(description="Silence of the policy topic until intake pauses.")] = 60.0
+    linger_ms: Annotated[int, Meta(description="How long the producer waits to fill a batch.", ge=0, le=10_000)] = 5
+    compression: Annotated[
+        Literal["none", "gzip", "zstd", "lz4", "snappy"], Meta(description="Compression of what is produced.")
+    ] = "zstd"
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that may be in the judge at once."""
+        return self.window or max(1, self.max_num_seqs * 3 // 2)
+
+    @property
+    def instance(self) -> str:
+        """The name of this worker, unique on its host."""
+        return self.instance_id or f"{socket.gethostname()}-{os.getpid()}"
+
+    def topic(self, name: str) -> str:
+        """Return the full name of a topic."""
+        return self.topic_prefix + name
+
+
+def field_names() -> tuple[str, ...]:
+    """Return the names of all settings, in their order."""
+    return Settings.__struct_fields__
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Return (name, default, description) of each setting, for ``--help`` and the README."""
+    hints = get_type_hints(Settings, include_extras=True)
+    defaults = Settings()
+    rows = []
+    for name in field_names():
+        metas = [meta for meta in getattr(hints[name], "__metadata__", ()) if isinstance(meta, Meta)]
+        text = next((meta.description for meta in metas if meta.description), "")
+        rows.append((name, str(getattr(defaults, name)), text))
+    return rows
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        text = f"settings file {path} cannot be read ({error.strerror}); check --config"
+        raise ConfigError(text) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = f"settings file {path} is not TOML: {error}"
+        raise ConfigError(text) from None
+
+
+def _from_env(environ: Mapping[str, str]) -> dict[str, Any]:
+    names = {ENV_PREFIX + name.upper(): name for name in field_names()}
+    return {names[key]: value for key, value in environ.items() if key in names}
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Merge the sources into settings.
+
+    Args:
+        file: a TOML file of ``name = value`` lines, or none.
+        environ: the environment (the process's own by default).
+        flags: values from the command line; those that are None were not given.
+
+    Raises:
+        ConfigError: a value or a name that cannot be used.
+
+    """
+    merged: dict[str, Any] = _from_file(file) if file else {}
+    merged |= _from_env(os.environ if environ is None else environ)
+    merged |= {key: value for key, value in (flags or {}).items() if value is not None}
+    unknown = sorted(set(merged) - set(field_names()))
+    if unknown:
+        text = f"unknown setting {unknown[0]!r}; 'rsafe doctor' lists them all"
+        raise ConfigError(text)
+    try:
+        return msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        text = f"{_name_value(str(error), merged)}: {error}; 'rsafe doctor' shows every setting"
+        raise ConfigError(text) from None
+
+
+def _name_value(text: str, merged: Mapping[str, Any]) -> str:
+    """Find which setting an error text is about."""
+    name = next((key for key in merged if f"$.{key}`" in text), "settings")
+    return f"{name} = {merged[name]!r}" if name in merged else name

@@ -1,0 +1,241 @@
+"""Kafka clients, made and ended in one place. Bytes in, bytes out; nothing here knows a record type.
+
+What every client needs and is easily forgotten stands here: a deadline on each wait, fetch and
+request sizes that fit the largest record, read_committed, an end that does not hang while the broker
+is away. Errors come out as this program's (``worker/kafka_errors.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Any, Final, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import RecordMetadata
+
+from worker.config import Settings
+from worker.errors import BrokerAway, ConfigError, TopicMissing
+from worker.kafka_errors import translated
+
+#: The largest record of any topic (dead-letters: 4 MiB) and its envelope.
+MAX_REQUEST_BYTES: Final = 5 * 1024 * 1024
+MAX_FETCH_BYTES: Final = 50 * 1024 * 1024
+#: How long a fetch waits at the log's end; a new record ends the wait at once.
+FETCH_WAIT_MS: Final = 250
+#: Room between a group's rebalance and the end of the request that waits for it.
+_JOIN_SLACK_S: Final = 10.0
+
+Header = tuple[str, bytes]
+Client: TypeAlias = AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient
+
+
+def make_consumer(settings: Settings, *, group_id: str | None = None, **options: Any) -> AIOKafkaConsumer:
+    """Make a consumer of raw bytes: no auto-commit, no offset reset, committed records only.
+
+    With a group, JoinGroup waits under ``request_timeout_ms``, so that stands above the rebalance
+    timeout. ``options`` go to aiokafka as they are.
+    """
+    request_s = settings.kafka_timeout_s
+    if group_id is not None:
+        request_s = max(request_s, settings.rebalance_timeout_s + _JOIN_SLACK_S)
+    defaults: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": settings.instance,
+        "group_id": group_id,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "isolation_level": "read_committed",
+        "fetch_max_wait_ms": FETCH_WAIT_MS,
+        "fetch_max_bytes": MAX_FETCH_BYTES,
+        "max_partition_fetch_bytes": MAX_REQUEST_BYTES,
+        "request_timeout_ms": round(request_s * 1000),
+        "session_timeout_ms": round(settings.session_timeout_s * 1000),
+        "heartbeat_interval_ms": round(min(3.0, settings.session_timeout_s / 5) * 1000),
+        "rebalance_timeout_ms": round(settings.rebalance_timeout_s * 1000),
+    }
+    return AIOKafkaConsumer(**(defaults | options))
+
+
+def make_producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
+    """Make an idempotent producer that waits for all in-sync replicas."""
+    defaults: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": settings.instance,
+        "acks": "all",
+        "enable_idempotence": True,
+        "compression_type": None if settings.compression == "none" else settings.compression,
+        "linger_ms": settings.linger_ms,
+        "max_request_size": MAX_REQUEST_BYTES,
+        "request_timeout_ms": round(settings.kafka_timeout_s * 1000),
+    }
+    return AIOKafkaProducer(**(defaults | options))
+
+
+def make_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """Make a client for topics and groups."""
+    return AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap_servers,
+        client_id=settings.instance,
+        request_timeout_ms=round(settings.kafka_timeout_s * 1000),
+    )
+
+
+async def start(client: Client, settings: Settings, *, timeout_s: float | None = None) -> None:
+    """Connect a client; one that cannot connect is closed.
+
+    Args:
+        client: a client of this module.
+        settings: the deadline of one call.
+        timeout_s: another deadline; joining a group takes longer.
+
+    Raises:
+        BrokerAway: nobody answered before the deadline.
+        ConfigError: the address or the credentials cannot be used.
+
+    """
+    try:
+        with translated(f"connecting to {settings.bootstrap_servers}"):
+            async with asyncio.timeout(timeout_s or settings.kafka_timeout_s):
+                await client.start()
+    except ValueError as error:
+        await close(client)
+        text = f"bootstrap_servers = {settings.bootstrap_servers!r}: {error}; expected host:port, separated by commas"
+        raise ConfigError(text) from error
+    except BaseException:
+        await close(client)
+        raise
+
+
+async def close(client: Client, timeout_s: float = 5.0) -> None:
+    """Close a client and never raise.
+
+    A producer's flush has no end of its own while Kafka is away. A consumer's stop can end in a
+    ``CancelledError`` that nobody asked for (it awaits fetches that it has cancelled) and then leaves
+    its connections open. So stopping is a task of its own, and the connections are closed after it.
+    """
+    stop = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
+    await _bounded(stop(), timeout_s)
+    inner = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
+    await _bounded(inner.close(), 1.0)
+
+
+async def _bounded(ending: Coroutine[Any, Any, None], timeout_s: float) -> None:
+    task = asyncio.create_task(ending)
+    try:
+        await asyncio.wait({task}, timeout=timeout_s)
+    finally:
+        task.cancel()
+        # Its outcome is looked at, so that asyncio does not complain of a forgotten error.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """Return a topic's partitions in order.
+
+    Raises:
+        TopicMissing: there is no such topic.
+        BrokerAway: nobody answered.
+
+    """
+    with translated(f"looking for topic {topic}"):
+        # As consumer.topics() does: the consumer's own metadata knows only topics that it reads already.
+        cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
+    numbers = cluster.partitions_for_topic(topic)
+    if not numbers:
+        text = f"topic {topic} does not exist; run 'rsafe topics create'"
+        raise TopicMissing(text)
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+async def bounds(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, tuple[int, int]]:
+    """Return (first offset, end offset) of each partition; the end is the last stable one."""
+    wanted = list(partitions)
+    with translated("asking for offsets"):
+        first = await consumer.beginning_offsets(wanted)
+        end = await consumer.end_offsets(wanted)
+    return {partition: (first[partition], end[partition]) for partition in wanted}
+
+
+async def read(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int, stall_s: float
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield one assigned partition's records from its position up to offset ``end``, excluded.
+
+    The position decides and not the last record: compaction and transaction markers leave holes.
+    Afterwards the partition stands at ``end``, so that nothing behind it is passed over.
+
+    Raises:
+        BrokerAway: the position did not move for ``stall_s`` seconds.
+
+    """
+    what = f"reading {partition.topic}/{partition.partition}"
+    moved = time.monotonic()
+    while await consumer.position(partition) < end:
+        # Never cancelled: a cancelled getmany leaves aiokafka's fetch count wrong for good.
+        with translated(what):
+            batch = (await consumer.getmany(partition, timeout_ms=FETCH_WAIT_MS)).get(partition, [])
+        for record in batch:
+            if record.offset >= end:
+                consumer.seek(partition, end)
+                return
+            yield record
+        if batch:
+            moved = time.monotonic()
+        elif time.monotonic() - moved > stall_s:
+            text = f"{what}: nothing came for {stall_s:.0f} s before offset {end}; is Kafka running?"
+            raise BrokerAway(text)
+
+
+async def send(
+    producer: AIOKafkaProducer,
+    topic: str,
+    value: bytes | None,
+    *,
+    key: bytes | None,
+    headers: Iterable[tuple[str, bytes | None]] = (),
+    partition: int | None = None,
+    timeout_s: float,
+) -> RecordMetadata:
+    """Send one record and wait for its acknowledgement.
+
+    Raises:
+        PublishFailed: refused, or no answer in time; replace the producer, the record may still arrive.
+        OutputTooLarge: above the topic's limit.
+        TopicMissing: there is no such topic.
+
+    """
+    with translated(f"publishing to {topic}", sending=True):
+        async with asyncio.timeout(timeout_s):
+            return await producer.send_and_wait(topic, value=value, key=key, headers=list(headers), partition=partition)
+
+
+def cloud_event(kind: str, source: str, event_id: str | None = None) -> list[Header]:
+    """Return CloudEvents 1.0 headers in Kafka's binary mode.
+
+    Args:
+        kind: type of the record, such as ``policy-applied``.
+        source: who made it, such as the instance's name.
+        event_id: the record's id (a fresh one if none is given).
+
+    """
+    fields = {
+        "ce_specversion": "1.0",
+        "ce_id": event_id or uuid.uuid4().hex,
+        "ce_type": f"rsafe.{kind}",
+        "ce_source": source,
+        "ce_time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    return [(name, value.encode()) for name, value in fields.items()]
+
+
+def is_member(consumer: AIOKafkaConsumer) -> bool:
+    """Tell whether the group still knows the consumer; once it does not, its partitions are someone else's."""
+    coordinator = consumer._coordinator  # noqa: SLF001  (aiokafka tells listeners nothing about it)
+    return coordinator is not None and getattr(coordinator, "generation", -1) > 0
