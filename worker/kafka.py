@@ -112,26 +112,40 @@ async def start(client: Client, settings: Settings, *, timeout_s: float | None =
 
 
 async def close(client: Client, timeout_s: float = 5.0) -> None:
-    """Close a client and never raise.
+    """Close a client and never raise; one that does not end well in time is cut off.
 
-    A producer's flush has no end of its own while Kafka is away. A consumer's stop can end in a
-    ``CancelledError`` that nobody asked for (it awaits fetches that it has cancelled) and then leaves
-    its connections open. So stopping is a task of its own, and the connections are closed after it.
+    A consumer's stop can end in a ``CancelledError`` that nobody asked for (it awaits fetches that it
+    has cancelled), which is why stopping is a task of its own.
     """
     stop = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
-    await _bounded(stop(), timeout_s)
-    inner = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
-    await _bounded(inner.close(), 1.0)
+    if not await _ended_well(stop(), timeout_s):
+        await kill(client)
 
 
-async def _bounded(ending: Coroutine[Any, Any, None], timeout_s: float) -> None:
+async def kill(client: Client) -> None:
+    """Cut a client off: nothing that it still holds is sent any more, and the group is not told.
+
+    A producer's ``stop`` flushes first; given up on in the middle it leaves a task behind that goes on
+    trying.
+    """
+    if isinstance(client, AIOKafkaProducer):
+        connections, sender = client.client, client._sender.sender_task  # noqa: SLF001  (no public way to end without a flush)
+        if sender is not None:
+            sender.cancel()
+    else:
+        connections = client._client  # noqa: SLF001  (as above)
+    client._closed = True  # noqa: SLF001  (or its finalizer warns)
+    await _ended_well(connections.close(), 1.0)
+
+
+async def _ended_well(ending: Coroutine[Any, Any, None], timeout_s: float) -> bool:
+    """Run a coroutine to its end, for so long, and tell whether it got there."""
     task = asyncio.create_task(ending)
     try:
         await asyncio.wait({task}, timeout=timeout_s)
     finally:
         task.cancel()
-        # Its outcome is looked at, so that asyncio does not complain of a forgotten error.
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:

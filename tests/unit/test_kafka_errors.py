@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import inspect
 import zlib
@@ -74,6 +75,25 @@ def test_an_unclear_failure_of_a_send_is_a_failed_publish(error: Exception) -> N
     assert type(raised(error, sending=True)) is PublishFailed
     assert type(raised(theirs.MessageSizeTooLargeError(), sending=True)) is OutputTooLarge
     assert type(raised(theirs.UnknownTopicOrPartitionError(), sending=True)) is TopicMissing
+
+
+async def test_a_future_that_aiokafka_cancels_is_not_our_cancellation() -> None:
+    """Its clients end that way; a task that is cancelled by us still is."""
+    loop = asyncio.get_running_loop()
+
+    async def wait_for(future: asyncio.Future[None]) -> None:
+        with translated("reading it"):
+            await future
+
+    theirs_, ours = loop.create_future(), loop.create_future()
+    first, second = asyncio.create_task(wait_for(theirs_)), asyncio.create_task(wait_for(ours))
+    await asyncio.sleep(0)
+    theirs_.cancel()
+    second.cancel()
+    with pytest.raises(BrokerAway):
+        await first
+    with pytest.raises(asyncio.CancelledError):
+        await second
 
 
 def test_errors_of_others_pass() -> None:

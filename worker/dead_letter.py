@@ -1,0 +1,53 @@
+"""What a dead letter adds to the record that it keeps. Pure; policies and the data plane both use it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from worker.errors import WorkerError
+from worker.records import Source
+
+#: A header's value may be null in a record that somebody else wrote.
+Headers = list[tuple[str, bytes | None]]
+#: An error text is cut here, so that a dead letter stays close to the size of its record.
+MAX_DETAIL_CHARS: Final = 1000
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why a record went to ``dead-letters``.
+
+    ``stage`` is where it failed (``decode``, ``policy``, ``publish``), ``detail`` names field and
+    expected type and never a value.
+    """
+
+    stage: str
+    error: str
+    detail: str
+    attempts: int = 1
+
+    @classmethod
+    def of(cls, stage: str, error: WorkerError, attempts: int = 1) -> Failure:
+        """Describe an error of this program."""
+        return cls(stage=stage, error=type(error).__name__, detail=str(error), attempts=attempts)
+
+
+def headers(
+    originals: Iterable[tuple[str, bytes | None]], failure: Failure, source: Source, failed_at: dt.datetime
+) -> Headers:
+    """Return the original headers, byte for byte, and ours after them: the last of a name counts."""
+    ours = {
+        "error": failure.error,
+        "error_detail": failure.detail[:MAX_DETAIL_CHARS],
+        "stage": failure.stage,
+        "attempts": str(failure.attempts),
+        "source_topic": source.topic or "",
+        "source_partition": str(source.partition),
+        "source_offset": str(source.offset),
+        "source_timestamp": str(source.timestamp),
+        "failed_at": failed_at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    return [*originals, *((name, value.encode()) for name, value in ours.items())]
