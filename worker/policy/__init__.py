@@ -1,0 +1,1 @@
+"""Tenants' policies: what they are, how they combine, where they live."""

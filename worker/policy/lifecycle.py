@@ -1,0 +1,290 @@
+"""How people change policies: publish, look, delete, roll back, each over Kafka.
+
+Whether a record comes into force is decided by a worker. These functions check first by the same
+rules, so that nothing hopeless is published, then publish, then wait a moment for a worker's word.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from worker import kafka
+from worker.config import Settings
+from worker.errors import UsageError
+from worker.policy.document import fields_of, with_fields
+from worker.policy.history import Book, Incoming, Place, decide_all, read_policy
+from worker.policy.log import PolicyLog, read_book
+from worker.policy.model import record_digest
+from worker.policy.scope import Scope, parse_argument, shown
+from worker.records import PLATFORM, HistoryEntry, Policy, or_none
+
+#: How long to wait for a worker's decision: twice what a change may take.
+DECISION_WAIT_S: Final = 4.0
+
+Word = Literal["accepted", "refused", "deleted", "undecided"]
+
+
+class Published(Struct, frozen=True, kw_only=True):
+    """A record that was published and what a worker said; ``version`` is null for a tombstone."""
+
+    scope: str
+    version: int | None
+    digest: str | None
+    offset: int
+    decision: Word
+    field: str | None
+    reason: str | None
+
+
+class Current(Struct, frozen=True, kw_only=True):
+    """One key: what is in force for it, and what became of the newest record.
+
+    ``version`` and ``digest`` are of the record in force, null where there is none yet; ``newest`` is
+    the word on the newest record, which ``field`` and ``reason`` explain if it was refused.
+    """
+
+    scope: str
+    version: int | None
+    digest: str | None
+    title: str | None
+    categories: tuple[str, ...]
+    author: str | None
+    offset: int
+    newest: Word
+    field: str | None
+    reason: str | None
+
+
+class _View(Struct, frozen=True, kw_only=True):
+    """Everything the two topics say, and the book as it will be once a worker has decided."""
+
+    book: Book
+    ahead: Book
+    entries: list[HistoryEntry]
+    records: list[Incoming]
+
+
+async def put(
+    settings: Settings, key: str, raw: bytes, *, bump: bool = False, wait_s: float = DECISION_WAIT_S
+) -> Published:
+    """Publish a policy for a scope.
+
+    Args:
+        settings: addresses and prefix.
+        key: the scope.
+        raw: the policy as JSON; published byte for byte if its version is used.
+        bump: take the next version, as is done where the policy names none.
+        wait_s: longest wait for a worker's decision, in seconds.
+
+    Raises:
+        UsageError: the key is no scope.
+        PolicyInvalid: it cannot come into force; nothing was published.
+        StreamError: Kafka is away, or the topics are missing.
+
+    """
+    scope = parse_argument(key)
+    async with _opened(settings) as log:
+        view = await _view(log, settings)
+        if bump or "version" not in fields_of(raw):
+            raw = with_fields(raw, version=_next_version(view, scope.key))
+        return await _publish(log, settings, view, scope, raw, wait_s)
+
+
+async def delete(settings: Settings, key: str, *, wait_s: float = DECISION_WAIT_S) -> Published:
+    """Publish a tombstone: the scope has no policy of its own any more, and versions start again.
+
+    Raises:
+        UsageError: the key is no scope, or has no policy.
+        StreamError: Kafka is away, or the topics are missing.
+
+    """
+    scope = parse_argument(key)
+    async with _opened(settings) as log:
+        view = await _view(log, settings)
+        if scope.key not in _heads(view.records):
+            text = f"{scope.key} has no policy; 'rsafe policy list' shows which scopes have one"
+            raise UsageError(text)
+        record = await log.publish(scope.key.encode(), None, kafka.cloud_event("policy", settings.instance))
+        return await _decided(log, record, None, wait_s)
+
+
+async def rollback(
+    settings: Settings, key: str, *, to: int | None = None, wait_s: float = DECISION_WAIT_S
+) -> Published:
+    """Publish the content of an earlier accepted version under a new version.
+
+    Args:
+        settings: addresses and prefix.
+        key: the scope.
+        to: the version to go back to; by default the last one that judges otherwise than the present one.
+        wait_s: longest wait for a worker's decision, in seconds.
+
+    Raises:
+        UsageError: the key is no scope, or has no such accepted version.
+        PolicyInvalid: the old content cannot come into force under the floor as it is now.
+        StreamError: Kafka is away, or the topics are missing.
+
+    """
+    scope = parse_argument(key)
+    async with _opened(settings) as log:
+        view = await _view(log, settings)
+        target = _target(view, scope.key, to)
+        assert target.policy is not None
+        raw = with_fields(
+            target.policy.encode(),
+            version=_next_version(view, scope.key),
+            reason=f"rollback to version {target.version}",
+            updated_at=datetime.now(UTC),
+        )
+        return await _publish(log, settings, view, scope, raw, wait_s)
+
+
+async def get(settings: Settings, key: str) -> str:
+    """Return the record in force for a scope, byte for byte; the newest one where no worker has decided.
+
+    Raises:
+        UsageError: the key is no scope, or has no policy.
+        StreamError: Kafka is away, or the topics are missing.
+
+    """
+    scope = parse_argument(key)
+    async with _opened(settings) as log:
+        view = await _view(log, settings)
+    last = view.ahead.last(scope.key) if view.ahead.in_force(scope.key) else None
+    if last is None or last.policy is None:
+        text = f"{scope.key} has no policy; 'rsafe policy list' shows which scopes have one"
+        raise UsageError(text)
+    return last.policy
+
+
+async def current(settings: Settings) -> list[Current]:
+    """Return every scope that has a record, floor first.
+
+    Raises:
+        StreamError: Kafka is away, or the topics are missing.
+
+    """
+    async with _opened(settings) as log:
+        view = await _view(log, settings)
+    words = {(entry.offset, entry.timestamp): entry for entry in view.entries}
+    heads = _heads(view.records)
+    rows = [_row(view.book, key, record, words.get(record.place)) for key, record in heads.items()]
+    return sorted(rows, key=lambda row: (row.scope != PLATFORM, row.scope))
+
+
+async def history(settings: Settings, key: str) -> list[HistoryEntry]:
+    """Return every decision about a scope, oldest first, only the one that counts of each record.
+
+    Raises:
+        UsageError: the key is no scope.
+        StreamError: Kafka is away, or the topics are missing.
+
+    """
+    scope = parse_argument(key)
+    async with _opened(settings) as log:
+        entries = [entry async for entry in log.history()]
+    return [entry for entry in _first_words(entries) if entry.scope == scope.key]
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[PolicyLog]:
+    log = PolicyLog(settings)
+    try:
+        await log.open()
+        yield log
+    finally:
+        await log.close()
+
+
+async def _view(log: PolicyLog, settings: Settings) -> _View:
+    book, entries, records = await read_book(log)
+    ahead = book.copy()
+    for _, entry in decide_all(book, records, by=settings.instance, now=datetime.now(UTC)):
+        ahead.add(entry)
+    return _View(book=book, ahead=ahead, entries=_first_words(entries), records=records)
+
+
+async def _publish(
+    log: PolicyLog, settings: Settings, view: _View, scope: Scope, raw: bytes, wait_s: float
+) -> Published:
+    policy = read_policy(raw)
+    view.ahead.check(scope, policy, raw)
+    record = await log.publish(scope.key.encode(), raw, kafka.cloud_event("policy", settings.instance))
+    return await _decided(log, record, policy, wait_s)
+
+
+async def _decided(log: PolicyLog, record: Incoming, policy: Policy | None, wait_s: float) -> Published:
+    """Wait for the first decision about a record that was just published."""
+    deadline = time.monotonic() + wait_s
+    entry = None
+    while entry is None and time.monotonic() < deadline:
+        entries, _ = await log.poll()
+        entry = next((one for one in entries if (one.offset, one.timestamp) == record.place), None)
+    return Published(
+        scope=shown(record.key),
+        version=policy.version if policy else None,
+        digest=record_digest(policy) if policy else None,
+        offset=record.offset,
+        decision=entry.decision if entry else "undecided",
+        field=entry.field if entry else None,
+        reason=entry.reason if entry else None,
+    )
+
+
+def _first_words(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
+    first: dict[Place, HistoryEntry] = {}
+    for entry in entries:
+        first.setdefault((entry.offset, entry.timestamp), entry)
+    return list(first.values())
+
+
+def _next_version(view: _View, key: str) -> int:
+    """Return a version above every one that this key has ever had."""
+    last = view.ahead.last(key)
+    had = [entry.version or 0 for entry in view.entries if entry.scope == key and entry.decision == "accepted"]
+    return max([*had, (last.version if last else 0) or 0]) + 1
+
+
+def _target(view: _View, key: str, to: int | None) -> HistoryEntry:
+    accepted = [one for one in view.entries if one.scope == key and one.decision == "accepted" and one.policy]
+    in_force = view.book.in_force(key)
+    if to is not None:
+        fitting = [one for one in accepted if one.version == to]
+    else:
+        fitting = [one for one in accepted if in_force is None or one.digest != in_force.digest]
+    if not fitting:
+        what = f"no accepted version {to}" if to is not None else "no earlier version that judges otherwise"
+        text = f"{key} has {what}; 'rsafe policy history {key}' shows which it had"
+        raise UsageError(text)
+    return fitting[-1]
+
+
+def _heads(records: Iterable[Incoming]) -> dict[str, Incoming]:
+    """Return the newest record of each key that has a value."""
+    heads: dict[str, Incoming] = {}
+    for record in records:
+        heads[shown(record.key)] = record
+    return {key: record for key, record in heads.items() if record.value is not None}
+
+
+def _row(book: Book, key: str, newest: Incoming, word: HistoryEntry | None) -> Current:
+    accepted = book.in_force(key)
+    policy = accepted.policy if accepted else None
+    return Current(
+        scope=key,
+        version=policy.version if policy else None,
+        digest=accepted.digest if accepted else None,
+        title=policy.title if policy else None,
+        categories=tuple(item.id for item in policy.categories) if policy else (),
+        author=or_none(policy.author) if policy else None,
+        offset=newest.offset,
+        newest=word.decision if word else "undecided",
+        field=word.field if word else None,
+        reason=word.reason if word else None,
+    )

@@ -1,0 +1,276 @@
+"""The policies in force, kept up to date from Kafka.
+
+A ``PolicyStore`` reads ``policy-history`` and then ``policies`` to their ends before anything is
+judged, and follows both. A record that nobody has decided about is decided here; the decision is
+written to ``policy-history``, read back from it, and only what was read back takes force. So workers
+that race end with the same state: the first decision in the log counts, whoever wrote it. The worker
+that wrote it sends a refused record to ``dead-letters``; one that dies between the two leaves the
+refusal in ``policy-history`` alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from worker import dead_letter, kafka
+from worker.config import Settings
+from worker.errors import BrokerAway, Disposition, WorkerError
+from worker.metrics import Metrics
+from worker.policy.combine import AcceptedPolicy
+from worker.policy.history import Book, Incoming, Place, decide_all, floor_first
+from worker.policy.log import PolicyLog
+from worker.policy.model import EffectivePolicy
+from worker.policy.outbox import Outbox, Outgoing
+from worker.records import PLATFORM, HistoryEntry, PolicyApplied, Source, encode
+
+logger: Final = logging.getLogger(__name__)
+
+_FIRST_WAIT_S: Final = 0.2
+_LONGEST_WAIT_S: Final = 5.0
+_STOP_WAIT_S: Final = 1.0
+#: Announcements and dead letters that may wait for Kafka.
+_ANNOUNCEMENTS: Final = 10_000
+_LETTERS: Final = 100
+#: Polls without an answer, a quarter of a second each, after which everything is read afresh: the
+#: topic may have been deleted and made again, and then positions mean nothing.
+_SILENT_POLLS: Final = 20
+
+
+class PolicyStore:
+    """The live ``PolicySource`` of a worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics | None = None,
+        *,
+        on_change: Callable[[str], None] | None = None,
+    ) -> None:
+        """Hold the settings; nothing connects yet.
+
+        Args:
+            settings: addresses, prefix, deadlines and ``policy_max_age_s``.
+            metrics: where refusals and the age of the policies are counted.
+            on_change: called with a scope after its policy has changed.
+
+        """
+        self._settings = settings
+        self._metrics = metrics
+        self._on_change = on_change
+        self._announcements = Outbox(settings, _ANNOUNCEMENTS)
+        self._letters = Outbox(settings, _LETTERS)
+        self._book = Book()
+        self._cache: dict[tuple[str | None, str | None], EffectivePolicy | None] = {}
+        self._written: dict[Place, tuple[Incoming, HistoryEntry]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._current_at_s: float | None = None
+        self._silent_polls = 0
+        if metrics is not None:
+            metrics.policy_age_s.set_function(self.age_s)
+        self.trouble: str | None = None
+        """Why policies cannot be followed right now, for whoever asks why the worker waits."""
+
+    async def start(self) -> None:
+        """Read both topics to their ends, waiting as long as Kafka is away or a topic is missing.
+
+        Raises:
+            CorruptPartition: a batch of a policy topic cannot be read.
+            ConfigError: a policy topic has more than one partition, or Kafka refuses us.
+
+        """
+        await self._announcements.start()
+        await self._letters.start()
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(_say_why)
+        ready = asyncio.create_task(self._ready.wait())
+        try:
+            await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def stop(self) -> None:
+        """Stop following, in bounded time. Safe to call twice."""
+        self._stopping.set()
+        if self._task is not None:
+            # Ends by itself after the poll in progress, which must not be cancelled.
+            await asyncio.wait({self._task}, timeout=_STOP_WAIT_S)
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, WorkerError):
+                await self._task
+        await asyncio.gather(self._announcements.stop(), self._letters.stop())
+
+    def resolve(self, tenant_id: str, channel_id: str | None) -> EffectivePolicy | None:
+        """Return what this tenant's channel is judged under; None where there is no policy at all."""
+        channel = f"{tenant_id}/{channel_id}" if channel_id is not None else None
+        # Names without a record share an entry: strangers cannot fill the cache.
+        tenant_key = tenant_id if self._book.in_force(tenant_id) else None
+        key = (tenant_key, channel if channel and self._book.in_force(channel) else None)
+        if key not in self._cache:
+            self._cache[key] = self._book.effective(tenant_id, channel_id)
+        return self._cache[key]
+
+    def stale(self) -> bool:
+        """Tell whether the policies may be older than ``policy_max_age_s``."""
+        return self.age_s() > self._settings.policy_max_age_s
+
+    def age_s(self) -> float:
+        """Seconds since everything in ``policies`` was last known to be in force (infinite before)."""
+        return float("inf") if self._current_at_s is None else time.monotonic() - self._current_at_s
+
+    def scopes(self) -> list[str]:
+        """Return the keys that have a record in force, those that are not live included."""
+        return self._book.scopes()
+
+    async def _run(self) -> None:
+        wait_s = _FIRST_WAIT_S
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                await self._follow()
+            except WorkerError as error:
+                self.trouble = str(error)
+                if error.disposition is not Disposition.RETRY:
+                    raise
+                logger.warning("policies: %s", error)
+                wait_s = _FIRST_WAIT_S if time.monotonic() - began > _LONGEST_WAIT_S else wait_s
+                await self._pause(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    async def _pause(self, wait_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), wait_s)
+
+    async def _follow(self) -> None:
+        """Read everything afresh, put it in force, and follow until something fails."""
+        log = PolicyLog(self._settings)
+        try:
+            await log.open()
+            await self._catch_up(log)
+            self.trouble = None
+            self._silent_polls = 0
+            self._ready.set()
+            while not self._stopping.is_set():
+                await self._step(log)
+        finally:
+            await log.close()
+
+    async def _catch_up(self, log: PolicyLog) -> None:
+        book = Book()
+        async for entry in log.history():
+            self._adopt(book, entry)
+        await self._decide(log, book, floor_first(book, await log.policies()))
+        self._put_in_force(book)
+        self._current_at_s = time.monotonic()
+
+    async def _step(self, log: PolicyLog) -> None:
+        entries, records = await log.poll()
+        if entries or records:
+            # A copy, so that a failure half-way leaves what is in force as it is.
+            book = self._book.copy()
+            for entry in entries:
+                self._adopt(book, entry)
+            await self._decide(log, book, records)
+            self._put_in_force(book)
+        answered = log.answered()
+        if answered:
+            self._current_at_s = time.monotonic()
+        self._silent_polls = 0 if answered or entries else self._silent_polls + 1
+        _break_silence(self._silent_polls)
+
+    async def _decide(self, log: PolicyLog, book: Book, records: Sequence[Incoming]) -> None:
+        """Decide what is undecided, write it down, read it back, and take what was read."""
+        made = decide_all(book, records, by=self._settings.instance, now=dt.datetime.now(dt.UTC))
+        if made:
+            self._written.update({record.place: (record, entry) for record, entry in made})
+            await log.append(entry for _, entry in made)
+            async for entry in log.history():
+                self._adopt(book, entry)
+        for record in records:
+            book.see(record)
+
+    def _adopt(self, book: Book, entry: HistoryEntry) -> None:
+        """Take in a decision; if it is ours and a refusal, its record becomes a dead letter."""
+        if not book.add(entry):
+            return
+        record, written = self._written.pop((entry.offset, entry.timestamp), (None, None))
+        if record is not None and written == entry and entry.decision == "refused":
+            self._bury(record, entry)
+
+    def _put_in_force(self, book: Book) -> None:
+        before, self._book = self._book, book
+        changed = [one for one in {*before.scopes(), *book.scopes()} if before.in_force(one) != book.in_force(one)]
+        for scope in sorted(changed):
+            self._forget(scope)
+        for scope in sorted(changed):
+            self._tell(scope, book.in_force(scope))
+        logger.info("%d policies are in force, %d of them changed", len(book.scopes()), len(changed))
+
+    def _forget(self, scope: str) -> None:
+        if scope == PLATFORM:
+            self._cache.clear()
+        for key in [key for key in self._cache if scope in key]:
+            del self._cache[key]
+
+    def _tell(self, scope: str, accepted: AcceptedPolicy | None) -> None:
+        last = self._book.last(scope)
+        logger.debug("policy of %s is %s", scope, f"version {accepted.policy.version}" if accepted else "gone")
+        applied = PolicyApplied(
+            instance_id=self._settings.instance,
+            scope=scope,
+            version=accepted.policy.version if accepted else None,
+            digest=accepted.digest if accepted else None,
+            offset=last.offset if last else 0,
+            applied_at=dt.datetime.now(dt.UTC),
+        )
+        self._announcements.put(
+            Outgoing(
+                topic=self._settings.topic("policy-applied"),
+                key=scope.encode(),
+                value=encode(applied),
+                headers=kafka.cloud_event("policy-applied", self._settings.instance),
+            )
+        )
+        if self._on_change is not None:
+            self._on_change(scope)
+
+    def _bury(self, record: Incoming, entry: HistoryEntry) -> None:
+        detail = f"{entry.field or 'record'}: expected {entry.reason}"
+        logger.warning("policy record at offset %d is refused: %s", record.offset, detail)
+        failure = dead_letter.Failure(stage="policy", error="PolicyInvalid", detail=detail)
+        topic = self._settings.topic("policies")
+        source = Source(topic=topic, partition=0, offset=record.offset, timestamp=record.timestamp)
+        self._letters.put(
+            Outgoing(
+                topic=self._settings.topic("dead-letters"),
+                key=record.key,
+                value=record.value,
+                headers=dead_letter.headers(record.headers, failure, source, entry.decided_at),
+                # As every outcome: to the partition number that its record came from.
+                partition=0,
+            )
+        )
+        if self._metrics is not None:
+            self._metrics.dead_letters.labels(stage="policy").inc()
+
+
+def _break_silence(polls: int) -> None:
+    if polls >= _SILENT_POLLS:
+        text = "the policy topic does not answer; is Kafka running, and does the topic exist?"
+        raise BrokerAway(text)
+
+
+def _say_why(task: asyncio.Task[None]) -> None:
+    """Log what ended the reader; from then on the policies only get older, and intake stops."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        logger.critical("policies are no longer followed: %s: %s", type(error).__name__, error)
