@@ -1,0 +1,1 @@
+"""Ratios that say how much the worker adds to the bare engine."""

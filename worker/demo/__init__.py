@@ -1,0 +1,1 @@
+"""Sample traffic and policies, and the small model."""
