@@ -1,0 +1,85 @@
+"""``rsafe train``: from labelled data to a model that the worker serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from worker.train.recipe import Recipe
+
+app = typer.Typer(help="Train the small model.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep ``sft`` a command of its own, however few there are."""
+
+
+@app.command(
+    epilog="Example: rsafe train sft --data ../shared/data --out build/run --max-minutes 60; "
+    "then rsafe train sft --export-only build/run --out build/model"
+)
+def sft(
+    out: Annotated[Path, typer.Option(help="Folder of the run, or of the exported model with --export-only.")],
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
+    max_minutes: Annotated[
+        float, typer.Option(min=0.01, help="Budget; the learning rate falls to its end by then.")
+    ] = 60,
+    max_steps: Annotated[int, typer.Option(min=1, help="End after so many steps at the latest.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same examples.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the network.")] = 5,
+    hidden: Annotated[int, typer.Option(min=64, help="Width of the network, a multiple of 64.")] = 256,
+    max_rows: Annotated[int, typer.Option(min=0, help="Train on a subset, for a trial (0: all).")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,  # noqa: FBT002
+    export_only: Annotated[
+        Path | None, typer.Option(help="Export this run's checkpoint to --out; no training.")
+    ] = None,
+    test_rows: Annotated[int, typer.Option(min=1, help="Rows per data set and category to measure on export.")] = 300,
+) -> None:
+    """Train from scratch on a budget of minutes, or export a checkpoint as a model folder."""
+    from worker.train.recipe import Recipe  # noqa: PLC0415 - torch takes seconds to import
+
+    recipe = Recipe(
+        data=data,
+        out=out,
+        max_minutes=max_minutes,
+        max_steps=max_steps,
+        seed=seed,
+        threads=threads,
+        layers=layers,
+        hidden=hidden,
+        max_rows=max_rows,
+    )
+    if export_only:
+        _export(export_only, recipe, test_rows)
+    else:
+        _train(recipe, resume=resume)
+
+
+def _train(recipe: Recipe, *, resume: bool) -> None:
+    from worker.train.sft import train  # noqa: PLC0415 - torch takes seconds to import
+
+    train(recipe, resume=resume, say=_say)
+    typer.echo(f"done; export it: rsafe train sft --export-only {recipe.out} --out build/model")
+
+
+def _export(run: Path, recipe: Recipe, test_rows: int) -> None:
+    import torch  # noqa: PLC0415 - takes seconds to import
+
+    from worker.train.export import Trained, document, export, measure  # noqa: PLC0415 - the same
+    from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
+
+    torch.set_num_threads(recipe.threads)
+    trained = Trained(run)
+    export(trained, recipe.out)
+    _say(f"model folder {recipe.out} written; measuring it")
+    document(trained, recipe.out, measure(trained, make_ready(recipe), test_rows))
+    _say(f"figures in {recipe.out / 'README.md'}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text)

@@ -1,0 +1,29 @@
+"""Texts that the tokenizer learns from: what prompts and answers are made of, masked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from worker.judge import prompt
+from worker.judge.prompt import Text
+from worker.judge.template import Template
+from worker.train import reasoning
+from worker.train.examples import OWN, Sample, answer, epoch_groups, message_of
+from worker.train.policies import draw
+
+
+def corpus(
+    samples: Sequence[Sample], template: Template, allowed: frozenset[frozenset[str]], rng: random.Random
+) -> Iterator[str]:
+    """Yield the text segments of one epoch of examples; control tokens are not text."""
+    for group in epoch_groups(samples, rng):
+        row = group[0].row
+        wording = draw(rng, row.known, allowed, OWN[row.source])
+        segments = prompt.prefix(template, wording.panel, row.role)
+        for sample in group:
+            known = sample.row.known
+            segments += prompt.suffix(template, message_of(sample.row), reasoning=False)
+            segments.append(Text(reasoning.write(rng, wording, known, sample.quotes)))
+            segments += answer(template, reasoning.label_of(wording, known), reasoning.cited(wording, known))
+        yield from (segment.text for segment in segments if isinstance(segment, Text))

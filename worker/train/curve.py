@@ -1,0 +1,27 @@
+"""The learning curve as a picture, from the run's log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+
+def draw(log: Path, picture: Path) -> None:
+    """Draw loss and mean average precision over steps."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
+
+    lines = [orjson.loads(line) for line in log.read_bytes().splitlines()]
+    steps = [line for line in lines if "loss" in line]
+    checks = [line for line in lines if "mean_average_precision" in line]
+    figure = Figure(figsize=(7, 4))
+    axis = figure.subplots()
+    axis.plot([line["step"] for line in steps], [line["loss"] for line in steps], color="tab:blue")
+    axis.set(xlabel="step", ylabel="training loss (blue)", title=log.parent.name)
+    other = axis.twinx()
+    other.plot(
+        [line["step"] for line in checks], [line["mean_average_precision"] for line in checks], "o-", color="tab:orange"
+    )
+    other.set(ylabel="mean average precision, dev, direct (orange)", ylim=(0, 1))
+    figure.tight_layout()
+    figure.savefig(picture, dpi=110)

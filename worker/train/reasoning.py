@@ -1,0 +1,58 @@
+"""The reasoning that a training example teaches: short, made from labels and evidence. Pure, given a generator.
+
+It walks the policy in order, says of each category whether it is met, quotes what stands in the
+text, and ends with the conclusion that the template's pattern finds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from worker.records import Label
+from worker.train.policies import Wording
+
+_SECOND_FORM: Final = 0.3
+
+
+def label_of(wording: Wording, known: Mapping[str, bool]) -> Label:
+    """Return the label of a row under a policy.
+
+    Raises:
+        KeyError: the policy has a category whose label is unknown for the row.
+
+    """
+    asked = [known[key] for key in wording.concepts]
+    return "unsafe" if any(asked) else "safe"
+
+
+def cited(wording: Wording, known: Mapping[str, bool]) -> list[str]:
+    """Return the ids of the violated categories, in the policy's order."""
+    pairs = zip(wording.panel.categories, wording.concepts, strict=True)
+    return [category.id for category, key in pairs if known[key]]
+
+
+def write(rng: random.Random, wording: Wording, known: Mapping[str, bool], quotes: Mapping[str, Sequence[str]]) -> str:
+    """Write the reasoning.
+
+    Args:
+        rng: picks the form and the quote.
+        wording: the policy.
+        known: the row's labels.
+        quotes: by concept, words of the masked text.
+
+    """
+    second = rng.random() < _SECOND_FORM
+    steps = []
+    for category, key in zip(wording.panel.categories, wording.concepts, strict=True):
+        quote = f'"{rng.choice(quotes[key])}"' if known[key] and quotes.get(key) else ""
+        name = f"{category.id} {category.name}"
+        if second:
+            steps.append(f"{name}: yes{', ' + quote if quote else ''}" if known[key] else f"{category.id}: no")
+        else:
+            steps.append(f"{name} met{' by ' + quote if quote else ''}" if known[key] else f"{category.id} not met")
+    label = label_of(wording, known)
+    if second:
+        return f"Check {'. '.join(steps)}. {'So' if label == 'unsafe' else 'Nothing is met, so'} {label}."
+    return f"{'; '.join(steps)}; so {label}."

@@ -1,0 +1,77 @@
+"""P(unsafe) of a model in training, at the place where serving reads it: right after the verdict's opening."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+
+from worker.judge import prompt
+from worker.train import network
+from worker.train.batches import collate
+from worker.train.examples import Formatter
+from worker.train.policies import Wording
+from worker.train.rows import Row
+from worker.train.trie import Example, Trie
+
+_BATCH: Final = 16
+
+
+def p_unsafe(model: Any, formatter: Formatter, prompts: Sequence[Sequence[int]]) -> list[float]:
+    """Return P(unsafe) against P(safe) as the token after each prompt."""
+    first = [formatter.answer_ids("safe", ())[0], formatter.answer_ids("unsafe", ())[0]]
+    scores = [0.0] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        batch = collate([_single(prompts[place], first[0]) for place in chosen])
+        with torch.inference_mode():
+            logits = model.lm_head(network.states(model, batch)[batch.places]).float()[:, first]
+        for place, score in zip(chosen, logits.softmax(-1)[:, 1].tolist(), strict=True):
+            scores[place] = score
+    return scores
+
+
+def _single(ids: Sequence[int], target: int) -> Trie:
+    trie = Trie()
+    trie.add(Example(ids=[*ids, target], weights=[0.0] * len(ids) + [1.0]))
+    return trie
+
+
+def reason(model: Any, formatter: Formatter, cases: Sequence[tuple[Wording, Row]]) -> list[list[int]]:
+    """Let the model reason greedily; return prompt and reasoning, up to and without its close.
+
+    A reasoning that does not end within the template's budget is cut there.
+    """
+    template = formatter.template
+    close = formatter.ids(prompt.verdict_opening(template))[0]
+    pad = formatter.ids(template.pieces(template.end))[0]  # type: ignore[arg-type]
+    prompts = [formatter.prompt_ids(wording, row, reasoning=True) for wording, row in cases]
+    done: list[list[int]] = [[]] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    for start in range(0, len(order), _BATCH):
+        chosen = order[start : start + _BATCH]
+        width = max(len(prompts[place]) for place in chosen)
+        ids = torch.tensor([[pad] * (width - len(prompts[place])) + prompts[place] for place in chosen])
+        shown = torch.tensor([[0] * (width - len(prompts[p])) + [1] * len(prompts[p]) for p in chosen])
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=shown,
+                max_new_tokens=template.reasoning_max_tokens,
+                do_sample=False,
+                eos_token_id=close,
+                pad_token_id=close,
+            )
+        for place, row_ids in zip(chosen, out.tolist(), strict=True):
+            written = row_ids[width:]
+            cut = written.index(close) if close in written else len(written)
+            done[place] = prompts[place] + written[:cut]
+    return done
+
+
+def after_reasoning(model: Any, formatter: Formatter, reasoned: Sequence[Sequence[int]]) -> list[float]:
+    """Return P(unsafe) after each reasoning."""
+    opening = formatter.ids(prompt.verdict_opening(formatter.template))
+    return p_unsafe(model, formatter, [[*ids, *opening] for ids in reasoned])

@@ -1,0 +1,215 @@
+"""Supervised training from scratch, on a budget of minutes.
+
+The learning rate follows the clock, not the step, so that a run on a busy machine still ends as
+planned. A checkpoint every few minutes can be resumed or exported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import torch
+from tokenizers import Tokenizer
+
+from worker.train import checkpoint, curve, network
+from worker.train.batches import Batch, batches
+from worker.train.checkpoint import Progress
+from worker.train.corpus import corpus
+from worker.train.evaluate import cases, direct_scores, table
+from worker.train.examples import Formatter, tries
+from worker.train.recipe import Ready, Recipe, make_ready
+from worker.train.tokenizer import PAD, train_tokenizer
+
+TOKENIZER_FILE: Final = "tokenizer.raw.json"
+LOG_FILE: Final = "progress.jsonl"
+_WARM_UP_STEPS: Final = 100
+_END_RATE: Final = 0.04
+_CLIP: Final = 1.0
+_LOG_EVERY: Final = 10
+_MINUTE: Final = 60.0
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """One training run."""
+
+    def __init__(self, recipe: Recipe, ready: Ready, tokenizer: Any, say: Say) -> None:
+        """Build network and optimiser; nothing is trained yet."""
+        self.recipe = recipe
+        self.ready = ready
+        self.say = say
+        self.formatter = Formatter(ready.template, tokenizer)
+        self.shape = {
+            "vocab_size": tokenizer.get_vocab_size(),
+            "end_id": tokenizer.token_to_id(ready.template.end),
+            "pad_id": tokenizer.token_to_id(PAD),
+            "layers": recipe.layers,
+            "hidden": recipe.hidden,
+        }
+        self.model = network.build(seed=recipe.seed, **self.shape)
+        self.optimizer = torch.optim.AdamW(_decay_groups(self.model), lr=0.0, betas=(0.9, 0.98), foreach=True)
+        self.progress = Progress()
+        self.losses: list[float] = []
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is used, 0 to 1."""
+        by_time = self.progress.elapsed_s / (self.recipe.max_minutes * _MINUTE)
+        return min(1.0, max(by_time, self.progress.step / self.recipe.max_steps))
+
+    def rate(self) -> float:
+        """Return the learning rate: warm-up by steps, then a cosine over the budget."""
+        warm = min(1.0, (self.progress.step + 1) / min(_WARM_UP_STEPS, 1 + self.recipe.max_steps // 5))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.share))
+        return self.recipe.peak_rate * warm * (_END_RATE + (1 - _END_RATE) * cosine)
+
+    def train(self) -> None:
+        """Train until the budget is used up, then save."""
+        self.model.train()
+        last = last_save = last_check = time.monotonic()
+        for batch in self._stream():
+            self.losses.append(self.step(batch))
+            now = time.monotonic()
+            self.progress.elapsed_s += now - last
+            last = now
+            if self.progress.step % _LOG_EVERY == 0:
+                self._report()
+            if now - last_save > self.recipe.checkpoint_minutes * _MINUTE:
+                self.save()
+                last_save = time.monotonic()
+            if now - last_check > self.recipe.eval_minutes * _MINUTE:
+                self.check()
+                last_check = time.monotonic()
+            if self.share >= 1.0:
+                break
+        self.check()
+        self.save()
+
+    def step(self, batch: Batch) -> float:
+        """Take one step and return its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = network.loss(self.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.progress.step += 1
+        self.progress.nodes += batch.nodes
+        self.progress.examples += batch.examples
+        return float(loss.detach())
+
+    def check(self) -> None:
+        """Measure on dev rows, without reasoning, and log it."""
+        self.model.eval()
+        chosen = cases(self.ready.dev, self.recipe.eval_rows)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = table(chosen, direct_scores(self.model, self.formatter, chosen))
+        self.model.train()
+        mean = sum(one["average_precision"] for one in found.values()) / max(1, len(found))
+        self._log({"step": self.progress.step, "mean_average_precision": round(mean, 4), "dev": found})
+        each = " ".join(f"{name}={one['average_precision']:.2f}" for name, one in found.items())
+        self.say(f"dev step {self.progress.step} mean AP {mean:.3f} {each}")
+
+    def save(self) -> None:
+        """Write checkpoint and curve."""
+        checkpoint.save(self.recipe.out, self.model, self.optimizer, self.progress, self.shape)
+        with contextlib.suppress(FileNotFoundError):
+            curve.draw(self.recipe.out / LOG_FILE, self.recipe.out / "curve.png")
+
+    def _stream(self) -> Iterator[Batch]:
+        skip = self.progress.batch
+        while True:
+            rng = random.Random(f"{self.recipe.seed}/{self.progress.epoch}")
+            source = tries(self.ready.train, self.formatter, self.ready.sets, rng, self._lm_weight)
+            for number, batch in enumerate(batches(source, self.recipe.step_tokens, network.MAX_POSITIONS)):
+                if number >= skip:
+                    self.progress.batch = number + 1
+                    yield batch
+            skip, self.progress.batch = 0, 0
+            self.progress.epoch += 1
+
+    def _lm_weight(self) -> float:
+        return self.recipe.lm_weight if self.share < self.recipe.lm_share else 0.0
+
+    def _report(self) -> None:
+        done, recent = self.progress, self.losses[-_LOG_EVERY:]
+        speed = done.nodes / max(done.elapsed_s, 1e-9)
+        left = (1 / self.share - 1) * done.elapsed_s / _MINUTE if self.share else math.inf
+        loss = sum(recent) / len(recent)
+        entry = {"step": done.step, "epoch": done.epoch, "loss": round(loss, 4), "nodes_per_s": round(speed)}
+        self._log(entry | {"elapsed_s": round(done.elapsed_s, 1), "rate": self.rate()})
+        self.say(f"step {done.step} epoch {done.epoch} loss {loss:.3f} {speed:.0f} tokens/s, {left:.0f} min left")
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        with (self.recipe.out / LOG_FILE).open("ab") as file:
+            file.write(orjson.dumps(entry) + b"\n")
+
+
+def _decay_groups(model: Any) -> list[dict[str, Any]]:
+    """Weight decay for matrices only."""
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim == 1]
+    return [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+
+
+def tokenizer_for(recipe: Recipe, ready: Ready) -> Any:
+    """Read the run's tokenizer, or train and keep it."""
+    path = recipe.out / TOKENIZER_FILE
+    if path.is_file():
+        return Tokenizer.from_file(str(path))
+    rng = random.Random(recipe.seed)
+    texts = corpus(ready.train, ready.template, ready.sets, rng)
+    made = train_tokenizer(texts, ready.template, recipe.vocab_size)
+    made.save(str(path))
+    return made
+
+
+def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
+    """Train from scratch, or go on from the checkpoint in ``recipe.out``.
+
+    Raises:
+        TrainError: no data, no checkpoint to go on from, or a tokenizer without whole labels.
+
+    """
+    torch.set_num_threads(recipe.threads)
+    state = checkpoint.load(recipe.out) if resume else None
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        _forget(recipe.out)
+    (recipe.out / "recipe.json").write_bytes(orjson.dumps(_plain(recipe), option=orjson.OPT_INDENT_2))
+    say("reading the data sets")
+    ready = make_ready(recipe)
+    say(f"{len(ready.train)} rows, {len(ready.sets)} sets of categories; training the tokenizer")
+    run = Run(recipe, ready, tokenizer_for(recipe, ready), say)
+    if state:
+        run.resume(state)
+    say(f"{network.parameters(run.model)} parameters; step {run.progress.step}")
+    run.train()
+    return run
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain data, without the machine's paths."""
+    fields = {name: getattr(recipe, name) for name in recipe.__struct_fields__}
+    return {name: value for name, value in fields.items() if not isinstance(value, Path)}
+
+
+def _forget(folder: Path) -> None:
+    for name in (TOKENIZER_FILE, LOG_FILE, checkpoint.FILE_NAME):
+        (folder / name).unlink(missing_ok=True)
