@@ -134,6 +134,33 @@ def send(
     command.send(settings, wanted)
 
 
+@app.command(epilog="Example: rsafe judge 'you are all idiots' --policy shop.json --json")
+def judge(
+    text: Annotated[str, typer.Argument(help="The message; - reads standard input.")],
+    policy_file: Annotated[
+        str | None, typer.Option("--policy", metavar="FILE", help="A policy as JSON or TOML; a sample by default.")
+    ] = None,
+    role: Annotated[str, typer.Option(help="Who wrote it: 'user', or 'agent' for an answer in its context.")] = "user",
+    context: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE: TEXT", help="An earlier turn; may be given many times.")
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="Tenant whose policy FILE is.")] = "local",
+    as_json: Json = False,
+    model: options.Model = None,
+    engine: options.Engine = None,
+    config: options.Config = None,
+    extra: options.Set = None,
+) -> None:
+    """Judge one message without Kafka and print the verdict and its reasoning."""
+    settings = _settings(config, extra, model=model, engine=engine)
+    from worker.commands import judge as command
+
+    wanted = command.JudgeOptions(
+        text=text, policy_file=policy_file, role=role, context=tuple(context or ()), tenant=tenant, as_json=as_json
+    )
+    command.judge(settings, wanted)
+
+
 @app.command(epilog="Example: rsafe demo; quickly and without a model: rsafe demo --engine scripted")
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave all running until Ctrl-C, to look around.")] = False,

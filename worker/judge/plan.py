@@ -1,0 +1,100 @@
+"""What is known of a call before its message: the prompt's beginning and the grammar of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from msgspec import Struct
+
+from worker.errors import PromptTooLong
+from worker.judge import prompt
+from worker.judge.grammar import answer_grammar, ids_grammar, longest_answer_bytes
+from worker.judge.parse import panel_ids
+from worker.judge.prompt import Text
+from worker.judge.template import Template
+from worker.judge.tokens import Tokens
+from worker.policy.model import DEFAULT_THRESHOLD, Panel
+from worker.records import Role
+
+#: Plans are kept for so many panels and roles; the least used goes first.
+MAX_PLANS: Final = 256
+#: From here on a text is tokenised in another thread, so that the loop goes on.
+LONG_CHARS: Final = 16_384
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """One panel in one role.
+
+    Attributes:
+        panel: the categories and prose.
+        ids: its category ids, distinct.
+        prefix_ids: the prompt up to the conversation.
+        grammar: EBNF of label and ids.
+        ids_grammar: EBNF of the ids alone; None where there are none.
+        answer_tokens: no answer is longer, its end included.
+        threshold: the score from which on the panel counts as unsafe.
+
+    """
+
+    panel: Panel
+    ids: tuple[str, ...]
+    prefix_ids: tuple[int, ...]
+    grammar: str
+    ids_grammar: str | None
+    answer_tokens: int
+    threshold: float
+
+
+class Plans:
+    """Makes plans and keeps them."""
+
+    def __init__(self, template: Template, tokens: Tokens, window_tokens: int) -> None:
+        """Keep nothing yet."""
+        self._template = template
+        self._tokens = tokens
+        self._max_bytes = window_tokens * tokens.bytes_per_token
+        self._kept: OrderedDict[tuple[Panel, Role], Plan] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count the plans that are kept."""
+        return len(self._kept)
+
+    async def get(self, panel: Panel, role: Role) -> Plan:
+        """Return the plan for a panel, made now if need be.
+
+        Raises:
+            PromptTooLong: the panel's text alone cannot fit the model's window.
+
+        """
+        key = (panel, role)
+        plan = self._kept.get(key)
+        if plan is None:
+            plan = await self._make(panel, role)
+            self._kept[key] = plan
+            while len(self._kept) > MAX_PLANS:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return plan
+
+    async def _make(self, panel: Panel, role: Role) -> Plan:
+        segments = prompt.prefix(self._template, panel, role)
+        texts = [segment.text for segment in segments if isinstance(segment, Text)]
+        if sum(len(text.encode()) for text in texts) > self._max_bytes:
+            text = "the policy alone does not fit the model's window; shorten it or raise max_model_len"
+            raise PromptTooLong(text)
+        if sum(map(len, texts)) > LONG_CHARS:
+            encoded = await asyncio.to_thread(self._tokens.encode, segments)
+        else:
+            encoded = self._tokens.encode(segments)
+        ids, close = panel_ids(panel), self._template.verdict_close
+        return Plan(
+            panel=panel,
+            ids=ids,
+            prefix_ids=tuple(encoded),
+            grammar=answer_grammar(ids, close),
+            ids_grammar=ids_grammar(ids) if ids else None,
+            answer_tokens=longest_answer_bytes(ids, close) + 1,
+            threshold=min((category.threshold for category in panel.categories), default=DEFAULT_THRESHOLD),
+        )

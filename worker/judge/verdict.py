@@ -1,0 +1,179 @@
+"""From a judgement to the verdict that the policy draws from it. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from msgspec import UNSET, Struct
+
+from worker.judge.judgement import Finding, Judgement
+from worker.policy.model import NO_POLICY, EffectiveCategory, EffectivePolicy
+from worker.records import (
+    Action,
+    CategoryVerdict,
+    Label,
+    Message,
+    Mode,
+    ModelRef,
+    Source,
+    Status,
+    Timing,
+    Trace,
+    TraceLevel,
+    Verdict,
+    or_none,
+    sha256_hex,
+    stricter,
+    verdict_id,
+)
+
+#: What happens to a message that nobody could judge and no policy speaks about.
+FALLBACK_ACTION: Final[Action] = "review"
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """Label, categories and action that follow from a judgement under a policy."""
+
+    status: Status
+    label: Label | None
+    categories: tuple[CategoryVerdict, ...]
+    action: Action
+
+
+def _findings(judgement: Judgement, policy: EffectivePolicy) -> tuple[Finding, ...]:
+    """Return what was found, call by call; a judge that does not say so made one call."""
+    if judgement.findings or judgement.status != "judged" or judgement.score is None:
+        return judgement.findings
+    known = {(category.scope, category.id) for category in policy.judging.categories}
+    named = any(pair in known for pair in judgement.cited)
+    unnamed = not named and judgement.score >= policy.lowest_threshold
+    return (Finding(score=judgement.score, cited=judgement.cited, unnamed=unnamed),)
+
+
+def _categories(findings: tuple[Finding, ...], policy: EffectivePolicy) -> list[tuple[EffectiveCategory, bool]]:
+    """Return the cited categories in the policy's order, each with whether it is hit."""
+    scores: dict[tuple[str, str], float] = {}
+    for finding in findings:
+        scores |= {pair: max(finding.score, scores.get(pair, 0.0)) for pair in finding.cited}
+    return [
+        (item, scores[item.scope, item.id] >= item.threshold)
+        for item in policy.judging.categories
+        if (item.scope, item.id) in scores
+    ]
+
+
+def _in_band(score: float | None, policy: EffectivePolicy) -> bool:
+    band = policy.judging.review_band
+    return score is not None and band is not None and band[0] <= score <= band[1]
+
+
+def _status(judgement: Judgement) -> Status:
+    """Return the status; without a score that can be compared nothing was judged."""
+    scoreless = judgement.score is None or math.isnan(judgement.score)
+    return "unparseable" if judgement.status == "judged" and scoreless else judgement.status
+
+
+def decide(judgement: Judgement, policy: EffectivePolicy) -> Decision:
+    """Apply thresholds and actions.
+
+    A category is hit if it is cited and the score of its call reaches its threshold. The label is
+    ``unsafe`` if one is hit, or if a call's score reaches its lowest threshold and no category could
+    be had; then ``default_action`` applies too. Inside the review band the action is at least
+    ``review``. Where one of several calls failed its status stands, there is no label, and the
+    strictest action wins: that for the failure, or that of what the other calls found.
+    """
+    status = _status(judgement)
+    judged = status == "judged"
+    findings = _findings(judgement, policy) if judged or judgement.findings else ()
+    categories = _categories(findings, policy)
+    unnamed = any(finding.unnamed for finding in findings)
+    action: Action = "allow" if judged else policy.on_failure(status)
+    for item, is_hit in categories:
+        action = stricter(action, item.action) if is_hit else action
+    if unnamed:
+        action = stricter(action, policy.judging.default_action)
+    if judged and _in_band(judgement.score, policy):
+        action = stricter(action, "review")
+    unsafe = unnamed or any(is_hit for _, is_hit in categories)
+    return Decision(
+        status=status,
+        label=("unsafe" if unsafe else "safe") if judged else None,
+        categories=tuple(
+            CategoryVerdict(scope=item.scope, id=item.id, severity=item.severity, hit=is_hit)
+            for item, is_hit in categories
+        ),
+        action=action,
+    )
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """Everything about one attempt that stands in the verdict beside the judgement itself."""
+
+    message: Message
+    source: Source
+    mode: Mode
+    run_id: str | None
+    trace_id: str
+    model: ModelRef
+    timing: Timing
+
+
+def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | None) -> tuple[Verdict, Trace | None]:
+    """Build the verdict and its trace (none where the policy wants no trace)."""
+    if policy is None:
+        decision = Decision(status=judgement.status, label=None, categories=(), action=FALLBACK_ACTION)
+        level: TraceLevel = "full"
+    else:
+        decision = decide(judgement, policy)
+        level = policy.judging.trace
+    message = attempt.message
+    record = Verdict(
+        verdict_id=verdict_id(attempt.source, attempt.mode, attempt.run_id),
+        tenant_id=message.tenant_id,
+        message_id=message.message_id,
+        revision=or_none(message.revision),
+        role=message.role,
+        channel_id=or_none(message.channel_id),
+        conversation_id=or_none(message.conversation_id),
+        language=or_none(message.language),
+        mode=attempt.mode,
+        run_id=attempt.run_id,
+        status=decision.status,
+        label=decision.label,
+        model_label=judgement.model_label,
+        score=judgement.score,
+        score_method=judgement.score_method,
+        categories=decision.categories,
+        clauses=judgement.clauses,
+        unevaluated=(),
+        action=decision.action,
+        trace_id=None if level == "none" else attempt.trace_id,
+        policy=policy.ref if policy else NO_POLICY,
+        model=attempt.model,
+        prompt_digest=judgement.prompt_digest,
+        source=attempt.source,
+        timing=attempt.timing,
+        usage=judgement.usage,
+        cache=None,
+        spans=judgement.spans or UNSET,
+        final=message.final,
+    )
+    return record, _trace(record, judgement, level)
+
+
+def _trace(record: Verdict, judgement: Judgement, level: TraceLevel) -> Trace | None:
+    if record.trace_id is None:
+        return None
+    full = level == "full"
+    reasoning = judgement.reasoning
+    return Trace(
+        trace_id=record.trace_id,
+        verdict_id=record.verdict_id,
+        tenant_id=record.tenant_id,
+        reasoning=reasoning if full else None,
+        raw=judgement.raw if full else None,
+        reasoning_digest=None if reasoning is None else sha256_hex(reasoning.encode()),
+        truncated=judgement.truncated,
+        level=level,
+    )

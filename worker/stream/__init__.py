@@ -1,0 +1,1 @@
+"""The data plane: Kafka in, judge, Kafka out."""

@@ -1,0 +1,58 @@
+"""Commands to running workers, from the ``commands`` topic. Every worker sees every command."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Final, Literal, Protocol
+
+from msgspec import Meta, Struct
+
+from worker.errors import DecodeError
+from worker.records import decode
+
+logger: Final = logging.getLogger(__name__)
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """One command; without ``instance_id`` it is for all workers.
+
+    ``pause`` and ``resume`` act on intake: what is in flight is finished, nothing new is read.
+    """
+
+    command: Literal["pause", "resume", "log_level"]
+    instance_id: str | None = None
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    reason: Annotated[str, Meta(max_length=256)] = ""
+
+
+class Pausable(Protocol):
+    """What the commands act on."""
+
+    def pause(self, reason: str) -> None:
+        """Read nothing new."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+def obey(raw: bytes | None, plane: Pausable, instance: str) -> None:
+    """Carry out one record of ``commands``; one that cannot be read is logged and skipped."""
+    if raw is None:
+        return
+    try:
+        command = decode(raw, Command, DecodeError)
+    except DecodeError as error:
+        logger.warning("a command was ignored: %s", error)
+        return
+    if command.instance_id in (None, instance):
+        _carry_out(command, plane)
+
+
+def _carry_out(command: Command, plane: Pausable) -> None:
+    logger.warning("command %s %s", command.command, command.reason)
+    if command.command == "pause":
+        plane.pause(command.reason or "paused by command")
+    elif command.command == "resume":
+        plane.resume()
+    else:
+        logging.getLogger("worker").setLevel(command.level.upper())

@@ -1,0 +1,45 @@
+"""What a worker says of itself: is it alive, is it ready, and if not, why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+#: Silence of the main loop after which the worker counts as dead. Building an engine blocks the loop for
+#: half a minute and more, and that must not look like death.
+STALL_LIMIT_S: Final = 120.0
+
+
+class Health:
+    """Stage, heartbeat and reasons of one worker. Read from the web server's thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start as alive and not ready; ``clock`` gives seconds that never go back."""
+        self._clock = clock
+        self._beat_s = clock()
+        self._reasons: Callable[[], list[str]] = lambda: ["starting"]
+
+    def entering(self, stage: str) -> None:
+        """Name what the worker is busy with before it runs."""
+        self._reasons = lambda: [stage]
+
+    def running(self, reasons: Callable[[], list[str]]) -> None:
+        """Ask this from now on why the worker is not ready."""
+        self._reasons = reasons
+
+    def stopping(self) -> None:
+        """Be not ready until the end."""
+        self._reasons = lambda: ["stopping"]
+
+    def unready(self) -> list[str]:
+        """Return why no messages are judged now; empty means ready."""
+        return self._reasons()
+
+    def beat(self) -> None:
+        """Note that the main loop turns."""
+        self._beat_s = self._clock()
+
+    def alive(self) -> bool:
+        """Tell whether the main loop turned lately."""
+        return self._clock() - self._beat_s < STALL_LIMIT_S

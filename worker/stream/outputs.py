@@ -1,0 +1,103 @@
+"""From a judged message to the bytes and headers that are published. Pure but for ids and the time of day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import Any, Final
+
+import msgspec
+
+from worker import dead_letter, kafka
+from worker.dead_letter import Failure, Headers
+from worker.errors import WorkerError
+from worker.judge.judgement import Judge, Judgement
+from worker.judge.verdict import Attempt, verdict
+from worker.policy.model import EffectivePolicy
+from worker.records import Timing, Trace, Verdict, encode
+from worker.stream.ledger import PartitionLedger
+from worker.stream.work import Outcome, Row, Work, source_of
+
+_TRACEPARENT: Final = "traceparent"
+_TRACE_ID_BYTES: Final = 16
+
+
+class Outputs:
+    """Builds outcomes; holds what is the same in all of them."""
+
+    def __init__(self, instance: str, judge: Judge) -> None:
+        """Remember who publishes and what judges; the judge need not be built yet."""
+        self._judge = judge
+        self._verdict_event = _Event("verdict", instance)
+        self._trace_event = _Event("trace", instance)
+
+    def verdict(self, work: Work, judgement: Judgement, policy: EffectivePolicy | None, timing: Timing) -> Outcome:
+        """Build the verdict of one message and the trace behind it."""
+        record = work.record
+        attempt = Attempt(
+            message=work.message,
+            source=source_of(record),
+            mode="live",
+            run_id=None,
+            trace_id=os.urandom(_TRACE_ID_BYTES).hex(),
+            model=self._judge.model,
+            timing=timing,
+        )
+        decided, trace = verdict(attempt, judgement, policy)
+        time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
+        passed_on = _traceparent(record)
+        return Outcome(
+            record=record,
+            ledger=work.ledger,
+            topic="verdicts",
+            row=self._verdict_row(record, decided, time, passed_on),
+            trace=None if trace is None else self._trace_row(record, trace, time, passed_on),
+            labels=(decided.status, decided.label or ""),
+        )
+
+    def _verdict_row(self, record: Any, decided: Verdict, time: bytes, passed_on: Headers) -> Row:
+        headers = self._verdict_event.headers(decided.verdict_id, time)
+        return Row(record.key, encode(decided), headers + passed_on)
+
+    def _trace_row(self, record: Any, trace: Trace, time: bytes, passed_on: Headers) -> Row:
+        headers = self._trace_event.headers(trace.trace_id, time)
+        return Row(record.key, encode(trace), headers + passed_on)
+
+
+class _Event:
+    """CloudEvents headers of one kind: the fixed ones are made once."""
+
+    def __init__(self, kind: str, source: str) -> None:
+        made = kafka.cloud_event(kind, source)
+        self._fixed: Headers = [(name, value) for name, value in made if name not in {"ce_id", "ce_time"}]
+
+    def headers(self, event_id: str, time: bytes) -> Headers:
+        return [*self._fixed, ("ce_id", event_id.encode()), ("ce_time", time)]
+
+
+def dead_letter_of(record: Any, ledger: PartitionLedger, stage: str, error: WorkerError) -> Outcome:
+    """Build the dead letter of a record: its key, value and headers byte for byte, and why after them."""
+    failure = Failure.of(stage, error)
+    headers = dead_letter.headers(record.headers, failure, source_of(record), dt.datetime.now(dt.UTC))
+    return Outcome(
+        record=record,
+        ledger=ledger,
+        topic="dead-letters",
+        row=Row(record.key, record.value, headers),
+        trace=None,
+        labels=(stage,),
+    )
+
+
+def without_texts(row: Row) -> Row:
+    """Return a trace's row with its texts dropped and their digest kept."""
+    trace = msgspec.json.decode(row.value or b"", type=Trace)
+    redacted = msgspec.structs.replace(trace, reasoning=None, raw=None, level="redacted")
+    return Row(row.key, encode(redacted), row.headers)
+
+
+def _traceparent(record: Any) -> Headers:
+    for name, value in record.headers:
+        if name == _TRACEPARENT:
+            return [(name, value)]
+    return []

@@ -1,0 +1,249 @@
+"""The life of a message between intake and publisher: decode, policy, admission, judge, verdict.
+
+No step has a task of its own. A message gets one task while it is in the judge and none before or
+after, so that the window of messages in flight is the only concurrency there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection
+from typing import Any, Final
+
+from worker.errors import DecodeError, EngineAborted, EngineDead, EngineError
+from worker.judge.judgement import Judge, Judgement
+from worker.policy.model import EffectivePolicy
+from worker.policy.source import PolicySource
+from worker.records import Message, Status, Timing, decode_message, or_none
+from worker.stream.backoff import Backoff
+from worker.stream.deferred import DeferredOffset
+from worker.stream.ledger import PartitionLedger
+from worker.stream.outputs import Outputs, dead_letter_of
+from worker.stream.publisher import Publisher
+from worker.stream.state import State
+from worker.stream.tasks import spawn
+from worker.stream.work import Work, held_bytes
+
+logger: Final = logging.getLogger(__name__)
+#: An engine that cuts the same message short so often will not answer any more.
+_MOST_ABORTS: Final = 10
+_LONGEST_ABORT_WAIT_S: Final = 1.0
+_MS: Final = 1000.0
+
+
+class Pipeline:
+    """Takes records in, hands outcomes to the publisher."""
+
+    def __init__(self, state: State, judge: Judge, policies: PolicySource, publisher: Publisher) -> None:
+        """Connect the parts; the judge is built before the first record comes."""
+        self._state = state
+        self._slots = state.settings.in_flight
+        self._judge = judge
+        self._policies = policies
+        self._admission = state.admission
+        self._deferred = state.deferred
+        self._outputs = Outputs(state.settings.instance, judge)
+        self._publisher = publisher
+        self._buffer = state.buffer
+        self._metrics = state.metrics
+        self._running: dict[int, tuple[Work, asyncio.Task[None]]] = {}
+        self._pump_due = False
+        self._held = False
+
+    @property
+    def in_judge(self) -> int:
+        """How many messages are in the judge."""
+        return len(self._running)
+
+    def accept(self, record: Any, ledger: PartitionLedger) -> None:
+        """Take in a record whose offset is in flight; ``pump`` sets it moving."""
+        message = self._decoded(record, ledger)
+        if message is None:
+            return
+        if self._deferred.holds(message.tenant_id) and self._defer(message, record, ledger):
+            return
+        work = self._work(message, record, ledger)
+        if self._deferred.holds(message.tenant_id) or not (
+            self._admission.offer(work) or self._defer(message, record, ledger)
+        ):
+            self._finish_unjudged(work, "overloaded")
+
+    def readmit(self, record: Any, ledger: PartitionLedger, *, expired: bool) -> bool:
+        """Take in a deferred record that was read again; False if it still does not fit its tenant's queue."""
+        message = self._decoded(record, ledger)
+        if message is None:
+            return True
+        work = self._work(message, record, ledger)
+        if expired:
+            self._finish_unjudged(work, "overloaded")
+            return True
+        if self._admission.offer(work):
+            return True
+        self._buffer.give(work.size_bytes)
+        return False
+
+    def pump(self) -> None:
+        """Fill the window."""
+        self._pump_due = False
+        while not self._held and self._state.failure is None and len(self._running) < self._slots:
+            taken = self._admission.take(self._slots - len(self._running))
+            if not taken:
+                return
+            for work in taken:
+                self._begin(work)
+
+    def hold(self) -> None:
+        """Start nothing new until ``resume``."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Start judging again."""
+        self._held = False
+
+    def drop_queued(self) -> None:
+        """Forget everything that waits; the offsets stay open."""
+        for work in self._admission.drop(self._admission.partitions):
+            self._buffer.give(work.size_bytes)
+        self._deferred.clear()
+
+    async def drained(self, partitions: Collection[int]) -> None:
+        """Wait until nothing of these partitions is in the judge or waits to be published."""
+        while tasks := [task for work, task in self._running.values() if work.partition in partitions]:
+            await asyncio.wait(tasks)
+        await self._publisher.drained(partitions)
+
+    def abort(self) -> None:
+        """Take everything out of the judge; the offsets stay open."""
+        for work, task in list(self._running.values()):
+            task.cancel()
+            self._leave(work)
+            self._buffer.give(work.size_bytes)
+
+    def _decoded(self, record: Any, ledger: PartitionLedger) -> Message | None:
+        """Decode a record, which is held from now on; one that is no message becomes a dead letter."""
+        self._buffer.take(held_bytes(record))
+        try:
+            return decode_message(record.value)
+        except DecodeError as error:
+            self._publisher.submit(dead_letter_of(record, ledger, "decode", error))
+            return None
+
+    def _work(self, message: Message, record: Any, ledger: PartitionLedger) -> Work:
+        policy = self._policies.resolve(message.tenant_id, or_none(message.channel_id))
+        return Work(
+            tenant_id=message.tenant_id,
+            message_id=message.message_id,
+            partition=record.partition,
+            offset=record.offset,
+            tokens=self._judge.estimate_tokens(message),
+            size_bytes=held_bytes(record),
+            group="" if policy is None else policy.digest,
+            record=record,
+            message=message,
+            ledger=ledger,
+            received_s=time.monotonic(),
+        )
+
+    def _defer(self, message: Message, record: Any, ledger: PartitionLedger) -> bool:
+        """Keep only the offset of a message that its tenant's queue has no room for; False if that is too many."""
+        item = DeferredOffset(
+            message.tenant_id, record.partition, record.offset, record.timestamp, ledger.epoch, time.monotonic()
+        )
+        deferred = self._deferred.add(item)
+        if deferred:
+            self._buffer.give(held_bytes(record))
+        return deferred
+
+    def _begin(self, work: Work) -> None:
+        """Give a message to the judge, under the policy in force now."""
+        policy = self._policies.resolve(work.tenant_id, or_none(work.message.channel_id))
+        if policy is not None and _speaks(policy, work.message):
+            task = spawn(self._run(work, policy), self._state.fail)
+            self._running[work.order] = (work, task)
+            return
+        self._admission.release(work)
+        judgement = Judgement(status="policy_missing" if policy is None else "language_unsupported")
+        self._finish(work, judgement, policy, time.monotonic())
+
+    async def _run(self, work: Work, policy: EffectivePolicy) -> None:
+        started_s = time.monotonic()
+        judgement = await self._answer(work, policy)
+        self._leave(work)
+        self._metrics.engine_ms.observe(judgement.engine_ms)
+        self._metrics.queue_ms.observe((started_s - work.received_s) * _MS)
+        self._finish(work, judgement, policy, started_s)
+
+    async def _answer(self, work: Work, policy: EffectivePolicy) -> Judgement:
+        """Judge a message, again after each abort.
+
+        Raises:
+            EngineDead: the engine is gone, or answers nothing but aborts.
+
+        """
+        backoff = Backoff(most_s=_LONGEST_ABORT_WAIT_S)
+        for _ in range(_MOST_ABORTS):
+            try:
+                return await self._judge.judge(work.message, policy)
+            except EngineAborted:
+                self._metrics.engine_aborts.inc()
+                await backoff.wait()
+            except EngineDead:
+                raise
+            except EngineError as error:
+                return Judgement(status=_status(error))
+            except Exception as error:  # noqa: BLE001  (a bug that one message hits must not stop the others for ever)
+                return self._foreign_error(work, error)
+        text = f"the engine cut a message short {_MOST_ABORTS} times; look at its log"
+        raise EngineDead(text)
+
+    def _foreign_error(self, work: Work, error: Exception) -> Judgement:
+        """Count an error that no judge should raise. Its text may hold the message's, so only its class is logged."""
+        name = type(error).__name__
+        self._metrics.judge_failures.labels(name).inc()
+        logger.error("judging partition %d offset %d raised %s", work.partition, work.offset, name)
+        return Judgement(status="engine_error")
+
+    def _leave(self, work: Work) -> None:
+        """Free the message's slot, and fill the window soon."""
+        if self._running.pop(work.order, None) is None:
+            return
+        self._admission.release(work)
+        if not self._pump_due:
+            self._pump_due = True
+            asyncio.get_running_loop().call_soon(self.pump)
+
+    def _finish_unjudged(self, work: Work, status: Status) -> None:
+        policy = self._policies.resolve(work.tenant_id, or_none(work.message.channel_id))
+        self._finish(work, Judgement(status=status), policy, time.monotonic())
+
+    def _finish(self, work: Work, judgement: Judgement, policy: EffectivePolicy | None, started_s: float) -> None:
+        timing = Timing(
+            queue_ms=_milliseconds(started_s - work.received_s),
+            engine_ms=_milliseconds(judgement.engine_ms / _MS),
+            total_ms=_milliseconds(time.monotonic() - work.received_s),
+        )
+        usage = judgement.usage
+        self._metrics.prompt_tokens.inc(usage.prompt_tokens)
+        self._metrics.cached_tokens.inc(usage.cached_tokens)
+        self._metrics.output_tokens.inc(usage.output_tokens)
+        self._publisher.submit(self._outputs.verdict(work, judgement, policy, timing))
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * _MS, 3)
+
+
+def _status(error: EngineError) -> Status:
+    known: dict[str, Status] = {"engine_error": "engine_error", "timeout": "timeout", "too_long": "too_long"}
+    return known.get(error.status, "engine_error")
+
+
+def _speaks(policy: EffectivePolicy, message: Message) -> bool:
+    """Tell whether the policy takes the message's language; ``en`` takes ``en-GB`` too (RFC 4647, basic filtering)."""
+    languages = policy.judging.languages
+    if not languages or not message.language:
+        return True
+    given = message.language.casefold()
+    return any(given == listed or given.startswith(listed + "-") for listed in map(str.casefold, languages))

@@ -1,0 +1,81 @@
+"""What the parts of the data plane share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from worker.config import Settings
+from worker.errors import WorkerError
+from worker.metrics import Metrics
+from worker.stream.admission import Admission
+from worker.stream.buffer import MIB, Buffer
+from worker.stream.deferred import Deferred
+from worker.stream.ledger import Ledger
+from worker.stream.stall import StallGuard
+from worker.stream.work import Work
+
+logger: Final = logging.getLogger(__name__)
+#: One tenant may hold this part of the memory for messages.
+_TENANT_PART: Final = 4
+#: A replay may take this part of the window: a full window delays live messages by a whole judgement.
+_REPLAY_SHARE: Final = 0.75
+
+
+class State:
+    """Settings, books and counters of one worker.
+
+    Attributes:
+        settings: as read at the start.
+        metrics: counters.
+        buffer: what is held in memory.
+        ledger: which offsets are done.
+        admission: who is judged next.
+        deferred: what is past its tenant's queue.
+        guard: notices that this process stood still.
+        stalled: set when it did, until the group is joined anew.
+        failure: the error that ends this worker; none while it is well.
+        failed: set with ``failure``.
+
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Start empty."""
+        self.settings = settings
+        self.metrics = metrics
+        self.buffer = Buffer(settings)
+        # Deferred messages are in flight too, and two tenants may be far behind in one partition.
+        self.ledger = Ledger(capacity=2 * settings.tenant_deferred_messages + settings.buffer_messages)
+        self.deferred = Deferred(tenant_messages=settings.tenant_deferred_messages)
+        self.admission: Admission[Work] = Admission(
+            tenant_messages=settings.tenant_queue_messages,
+            tenant_bytes=settings.buffer_mib * MIB // _TENANT_PART,
+            replay_slots=max(1, int(settings.in_flight * _REPLAY_SHARE)),
+        )
+        self.guard = StallGuard(settings.session_timeout_s)
+        self.stalled = asyncio.Event()
+        self.failure: WorkerError | None = None
+        self.failed = asyncio.Event()
+
+    def close_ledgers(self) -> None:
+        """Give every partition away: whatever still arrives for it is dropped."""
+        for ledger in list(self.ledger):
+            self.ledger.close(ledger.partition)
+
+    def check_stall(self) -> None:
+        """Give every partition away if this process stood still: they may have another owner already."""
+        stalled_s = self.guard.stalled_s()
+        if stalled_s:
+            logger.error(
+                "this process stood still for %.1f s; what is not published is left to the next owner", stalled_s
+            )
+            self.close_ledgers()
+            self.stalled.set()
+        self.guard.beat()
+
+    def fail(self, error: WorkerError) -> None:
+        """Note an error that must end the worker; the first one counts."""
+        if self.failure is None:
+            self.failure = error
+            self.failed.set()

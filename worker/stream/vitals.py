@@ -1,0 +1,96 @@
+"""What is wrong, asked at intervals: the engine, the policies, publishing, Kafka itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from worker.errors import ConfigError, StreamError
+from worker.judge.judgement import Judge
+from worker.policy.source import PolicySource
+from worker.stream.cluster import Cluster, missing
+from worker.stream.delivery import Delivery
+from worker.stream.pipeline import Pipeline
+from worker.stream.state import State
+
+logger: Final = logging.getLogger(__name__)
+#: A send that takes longer says that publishing does not work.
+PUBLISH_PATIENCE_S: Final = 10.0
+_WATCH_S: Final = 1.0
+_ASK_KAFKA_S: Final = 5.0
+_STALE: Final = "policies may be old: the policy topic has been silent for too long; is Kafka running?"
+
+
+class Vitals:
+    """Watches what the data plane depends on.
+
+    Attributes:
+        paused: why an operator wants nothing to be read; none normally.
+
+    """
+
+    def __init__(
+        self, state: State, judge: Judge, policies: PolicySource, cluster: Cluster, delivery: Delivery
+    ) -> None:
+        """Nothing is known yet."""
+        self._state = state
+        self._judge = judge
+        self._policies = policies
+        self._cluster = cluster
+        self._delivery = delivery
+        self._kafka_trouble: str | None = None
+        self.paused: str | None = None
+
+    def intake_waits_for(self) -> str | None:
+        """Return why nothing may be read now, or none."""
+        if self._state.failure is not None:
+            return str(self._state.failure)
+        if self._policies.stale():
+            return _STALE
+        return self.paused or self._publish_trouble()
+
+    def reasons(self) -> list[str]:
+        """Return everything that is wrong."""
+        waits_for = self.intake_waits_for()
+        found = [waits_for, self._kafka_trouble]
+        return [reason for reason in found if reason is not None]
+
+    async def watch(self, pipeline: Pipeline) -> None:
+        """Check the engine and set the gauges until cancelled.
+
+        Raises:
+            EngineDead: the engine is gone, or makes no steps although it has work.
+
+        """
+        while True:
+            self._judge.check()
+            self._set_gauges(pipeline)
+            await asyncio.sleep(_WATCH_S)
+
+    async def watch_kafka(self) -> None:
+        """Ask Kafka for its topics until cancelled: aiokafka's own retries tell nobody that it is away."""
+        while True:
+            try:
+                absent = missing(self._state.settings, await self._cluster.partition_counts())
+                self._kafka_trouble = f"topic {absent[0]} does not exist; run 'rsafe topics create'" if absent else None
+            except (StreamError, ConfigError) as error:
+                self._kafka_trouble = str(error)
+            await asyncio.sleep(_ASK_KAFKA_S if self._kafka_trouble is None else _WATCH_S)
+
+    def _publish_trouble(self) -> str | None:
+        waiting_s = self._delivery.waiting_s
+        if waiting_s > PUBLISH_PATIENCE_S:
+            return f"publishing has waited for {waiting_s:.0f} s; is Kafka running?"
+        return self._delivery.trouble
+
+    def _set_gauges(self, pipeline: Pipeline) -> None:
+        metrics, state = self._state.metrics, self._state
+        metrics.in_flight.set(pipeline.in_judge)
+        metrics.queued.labels("live").set(state.admission.queued("live"))
+        metrics.queued.labels("replay").set(state.admission.queued("replay"))
+        metrics.deferred.set(len(state.deferred))
+        metrics.held_bytes.set(state.buffer.bytes)
+        metrics.policies_stale.set(self._policies.stale())
+        for ledger in state.ledger:
+            metrics.watermark_lag.labels(str(ledger.partition)).set(ledger.next_offset - ledger.watermark)
