@@ -39,6 +39,10 @@ def _messages() -> list[tuple[bytes, bytes]]:
     return made
 
 
+async def _until_gone(pids: list[int]) -> None:
+    await wait_until(lambda: not alive(pids), 20, what="the engine's end")
+
+
 async def test_killed_three_times_with_the_real_engine(
     broker: KafkaAddress, topic_prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,7 +73,7 @@ async def test_killed_three_times_with_the_real_engine(
 
                     assert len(outcomes.counts) < _COUNT, "the kill came too late to prove anything"
 
-                await wait_until(lambda gone=engines: not alive(gone), 20, what="the engine's end")  # type: ignore[misc]
+                await _until_gone(engines)
         await outcomes.poll()
 
     assert set(outcomes.counts) == sent

@@ -126,11 +126,12 @@ def _read(file: str | None) -> bytes:
 
 
 async def _judge(settings: Settings, message: Message, policy: EffectivePolicy) -> Printed:
-    began_s = time.perf_counter()
     judge = build_judge(settings)
     try:
         await _start(judge)
+        began_s = time.perf_counter()
         judgement = await judge.judge(message, policy)
+        took_s = time.perf_counter() - began_s
     finally:
         await judge.stop()
     attempt = Attempt(
@@ -143,7 +144,7 @@ async def _judge(settings: Settings, message: Message, policy: EffectivePolicy) 
         timing=Timing(
             queue_ms=None,
             engine_ms=round(judgement.engine_ms, 3),
-            total_ms=round((time.perf_counter() - began_s) * _MS, 3),
+            total_ms=round(took_s * _MS, 3),
         ),
     )
     record, trace = verdict(attempt, judgement, policy)
