@@ -57,7 +57,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(description="Budget for the reasoning; 0 takes the model folder's.", ge=0)
     ] = 0
     kv_cache_gib: Annotated[int, Meta(description="Memory for the key-value cache on CPU, in GiB.", ge=1)] = 1
-    cpu_threads: Annotated[int, Meta(description="Threads of the engine on CPU; 0 means all cores.", ge=0)] = 0
+    cpu_threads: Annotated[
+        int,
+        Meta(description="Threads of the engine on CPU; 0 means all cores but one, which the consumer needs.", ge=0),
+    ] = 0
     request_timeout_s: Annotated[Seconds, Meta(description="Longest time for judging one message.")] = 60.0
     engine_stall_timeout_s: Annotated[
         Seconds, Meta(description="Time without an engine step until it counts as hung.")
@@ -66,6 +69,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     tenant_deferred_messages: Annotated[Count, Meta(description="Offsets of one tenant kept for a later read.")] = (
         100_000
     )
+    lookahead_messages: Annotated[
+        Count, Meta(description="Deferred messages at which intake waits if every tenant seen is past its queue.")
+    ] = 20_000
     deferred_max_age_s: Annotated[
         Seconds, Meta(description="Age at which a deferred message becomes 'overloaded'.")
     ] = 900.0

@@ -73,6 +73,8 @@ async def test_a_dead_or_hung_engine_is_noticed(model: Path, number: signal.Sign
         await judge.judge(message("one more"), policy())
     await judge.stop()
     await judge.stop()
+    with pytest.raises(EngineDead):
+        await judge.judge(message("after the end"), policy())
     await wait_until(lambda: gone(processes), what="the engine is gone")
 
 

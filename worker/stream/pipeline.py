@@ -20,6 +20,7 @@ from worker.records import Message, Status, Timing, decode_message, or_none
 from worker.stream.backoff import Backoff
 from worker.stream.deferred import DeferredOffset
 from worker.stream.ledger import PartitionLedger
+from worker.stream.lookahead import Lookahead
 from worker.stream.outputs import Outputs, dead_letter_of
 from worker.stream.publisher import Publisher
 from worker.stream.state import State
@@ -51,11 +52,22 @@ class Pipeline:
         self._running: dict[int, tuple[Work, asyncio.Task[None]]] = {}
         self._pump_due = False
         self._held = False
+        self._lookahead = Lookahead(most=state.settings.lookahead_messages, memory_s=state.settings.deferred_max_age_s)
 
     @property
     def in_judge(self) -> int:
         """How many messages are in the judge."""
         return len(self._running)
+
+    @property
+    def futile(self) -> bool:
+        """Whether reading on would help nobody: all tenants seen lately are past their queues."""
+        return self._lookahead.futile(len(self._deferred))
+
+    @property
+    def held(self) -> bool:
+        """Whether everything is being given away."""
+        return self._held
 
     def accept(self, record: Any, ledger: PartitionLedger) -> None:
         """Take in a record whose offset is in flight; ``pump`` sets it moving."""
@@ -65,9 +77,9 @@ class Pipeline:
         if self._deferred.holds(message.tenant_id) and self._defer(message, record, ledger):
             return
         work = self._work(message, record, ledger)
-        if self._deferred.holds(message.tenant_id) or not (
-            self._admission.offer(work) or self._defer(message, record, ledger)
-        ):
+        if not self._deferred.holds(message.tenant_id) and self._admission.offer(work):
+            self._lookahead.admitted(message.tenant_id)
+        elif self._deferred.holds(message.tenant_id) or not self._defer(message, record, ledger):
             self._finish_unjudged(work, "overloaded")
 
     def readmit(self, record: Any, ledger: PartitionLedger, *, expired: bool) -> bool:
@@ -95,7 +107,7 @@ class Pipeline:
                 self._begin(work)
 
     def hold(self) -> None:
-        """Start nothing new until ``resume``."""
+        """Start nothing new until ``resume``: all partitions are being given away."""
         self._held = True
 
     def resume(self) -> None:
@@ -148,6 +160,7 @@ class Pipeline:
 
     def _defer(self, message: Message, record: Any, ledger: PartitionLedger) -> bool:
         """Keep only the offset of a message that its tenant's queue has no room for; False if that is too many."""
+        self._lookahead.deferred(message.tenant_id)
         item = DeferredOffset(
             message.tenant_id, record.partition, record.offset, record.timestamp, ledger.epoch, time.monotonic()
         )

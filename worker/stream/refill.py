@@ -93,7 +93,7 @@ class Refill:
         unfit: list[DeferredOffset] = []
         blocked: set[str] = set()
         for item in chosen:
-            ledger = self._ledger.get(item.partition)
+            ledger = None if self._pipeline.held else self._ledger.get(item.partition)
             if ledger is None or ledger.epoch != item.epoch:
                 self._deferred.settle(item)
                 continue

@@ -92,5 +92,7 @@ class Vitals:
         metrics.deferred.set(len(state.deferred))
         metrics.held_bytes.set(state.buffer.bytes)
         metrics.policies_stale.set(self._policies.stale())
+        # Partitions that were given away are someone else's to report.
+        metrics.watermark_lag.clear()
         for ledger in state.ledger:
             metrics.watermark_lag.labels(str(ledger.partition)).set(ledger.next_offset - ledger.watermark)

@@ -13,16 +13,22 @@ from worker.judge.engine_guard import NAME, PARENT_VARIABLE
 
 @pytest.mark.parametrize("cores, wanted, threads", [(1, 0, "1"), (2, 0, "1"), (16, 0, "15"), (2, 2, "2")])
 def test_a_core_is_left_to_the_consumer(cores: int, wanted: int, threads: str) -> None:
-    """Unless it is said otherwise, the engine takes all cores but one."""
-    assert variables(Settings(cpu_threads=wanted), cores)["OMP_NUM_THREADS"] == threads
+    """Unless it is said otherwise, an engine on CPU takes all cores but one."""
+    assert variables(Settings(cpu_threads=wanted), cores, on_cpu=True)["OMP_NUM_THREADS"] == threads
+
+
+def test_beside_a_gpu_one_thread_is_enough() -> None:
+    """There the cores only feed the device, and threads would get into each other's way."""
+    assert variables(Settings(), 64, on_cpu=False)["OMP_NUM_THREADS"] == "1"
+    assert variables(Settings(cpu_threads=4), 64, on_cpu=False)["OMP_NUM_THREADS"] == "4"
 
 
 def test_libraries_are_quiet_unless_asked() -> None:
     """Only debugging lets the engine's library talk, and never on standard output."""
-    quiet = variables(Settings(), 2)
+    quiet = variables(Settings(), 2, on_cpu=True)
 
     assert (quiet["VLLM_LOGGING_LEVEL"], quiet["VLLM_LOGGING_STREAM"]) == ("ERROR", "ext://sys.stderr")
-    assert variables(Settings(log_level="debug"), 2)["VLLM_LOGGING_LEVEL"] == "DEBUG"
+    assert variables(Settings(log_level="debug"), 2, on_cpu=True)["VLLM_LOGGING_LEVEL"] == "DEBUG"
 
 
 def test_everything_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:

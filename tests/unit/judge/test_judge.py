@@ -75,7 +75,7 @@ async def test_safe(tmp_path: Path) -> None:
         prompt_tokens=len(first) + second,
         cached_tokens=5,
         reasoning_tokens=thought + 1,
-        output_tokens=thought + 1 + len(tokens.text_ids("safe}")) + 1,
+        output_tokens=thought + 1 + 1,
     )
     assert found.engine_ms > 0
 
@@ -172,9 +172,22 @@ async def test_a_verdict_against_its_own_reasoning(tmp_path: Path) -> None:
     assert (found.status, found.model_label, found.score) == ("contradictory", "safe", None)
 
 
-async def test_an_answer_that_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", ["", "unsafe}", "un", "saf", "U7"])
+async def test_an_answer_that_is_none(tmp_path: Path, answer: str) -> None:
     """Should the grammar ever fail, the text is not guessed at."""
-    assert (await one(tmp_path, Script(answer="safe"))).status == "unparseable"
+    assert (await one(tmp_path, Script(answer=answer))).status == "unparseable"
+
+
+async def test_safe_is_enough(tmp_path: Path) -> None:
+    """Behind ``safe`` nothing else can follow, so the call ends there; unless an id could hold that word."""
+    safe = tiny_tokens()[0].text_ids("safe")[0]
+    async with judging(tmp_path, Script(reasoning="hm")) as (judge, engine):
+        short = await judge.judge(message("hello"), policy())
+        long = await judge.judge(message("hello"), policy(category("not-safe-at-work")))
+
+    assert [safe in request.stop_ids for request in engine.requests] == [False, True, False, False]
+    assert short.raw == long.raw == "hm<|verdict|>\\boxed{safe}"
+    assert short.usage.output_tokens < long.usage.output_tokens
 
 
 async def test_a_label_without_a_score(tmp_path: Path) -> None:
@@ -191,6 +204,16 @@ async def test_a_label_without_a_score(tmp_path: Path) -> None:
     await judge.start()
 
     assert (await judge.judge(message("hello"), policy())).status == "unparseable"
+
+
+async def test_unsafe_in_two_tokens(tmp_path: Path) -> None:
+    """A model may write ``un`` and ``safe``: the second half is not taken for the label."""
+    tokens, _ = tiny_tokens()
+    pieces = (*tokens.text_ids("u"), *tokens.text_ids("n"), *tokens.text_ids("safe"), *tokens.text_ids("} U7"))
+
+    found = await one(tmp_path, Script(reasoning="hm", answer="unsafe} U7", answer_ids=pieces, p_unsafe=0.9))
+
+    assert (found.status, found.model_label, found.cited) == ("judged", "unsafe", (("shop", "U7"),))
 
 
 async def test_without_reasoning(tmp_path: Path) -> None:
@@ -417,6 +440,8 @@ async def test_start_makes_it_known(tmp_path: Path) -> None:
     judge = RsafeJudge(Settings(model=str(tmp_path / "mine")), lambda _settings, _folder: engine)
     with pytest.raises(EngineDead):
         judge.check()
+    with pytest.raises(EngineDead):
+        await judge.judge(message("hello"), policy())
 
     before = judge.model
     await judge.start()

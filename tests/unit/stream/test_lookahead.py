@@ -1,0 +1,44 @@
+"""When intake waits although the buffer has room."""
+
+from __future__ import annotations
+
+from worker.stream.lookahead import Lookahead
+
+
+def test_a_backlog_of_hot_tenants_alone_is_not_read_on() -> None:
+    """Where every tenant seen is past its queue, reading on helps nobody; below the bound it does no harm."""
+    lookahead = Lookahead(most=100, memory_s=60, clock=lambda: 0.0)
+    lookahead.admitted("hot")
+    lookahead.deferred("hot")
+
+    assert not lookahead.futile(99)
+    assert lookahead.futile(100)
+
+
+def test_a_quiet_tenant_keeps_intake_reading() -> None:
+    """While a tenant that was seen lately is within its queue, there may be more of it behind the hot one."""
+    lookahead = Lookahead(most=100, memory_s=60, clock=lambda: 0.0)
+    lookahead.deferred("hot")
+    lookahead.admitted("quiet")
+
+    assert not lookahead.futile(1_000_000)
+
+    lookahead.deferred("quiet")
+
+    assert lookahead.futile(100)
+
+
+def test_a_tenant_is_forgotten_after_a_while() -> None:
+    """A tenant that has sent nothing for long does not keep intake reading for ever."""
+    now_s = [0.0]
+    lookahead = Lookahead(most=1, memory_s=60, clock=lambda: now_s[0])
+    lookahead.admitted("first")
+    now_s[0] = 50.0
+    lookahead.admitted("second")
+    now_s[0] = 100.0
+
+    assert not lookahead.futile(1)
+
+    now_s[0] = 111.0
+
+    assert lookahead.futile(1)
