@@ -8,7 +8,7 @@ from typing import Final
 
 #: Silence of the main loop after which the worker counts as dead. Building an engine blocks the loop for
 #: half a minute and more, and that must not look like death.
-STALL_LIMIT_S: Final = 120.0
+STALL_LIMIT_S: Final = 180.0
 
 
 class Health:
