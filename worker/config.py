@@ -72,6 +72,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     lookahead_messages: Annotated[
         Count, Meta(description="Deferred messages at which intake waits if every tenant seen is past its queue.")
     ] = 20_000
+    deferred_messages: Annotated[
+        Count, Meta(description="Deferred messages of all tenants at which intake waits, whoever is behind them.")
+    ] = 50_000
     deferred_max_age_s: Annotated[
         Seconds, Meta(description="Age at which a deferred message becomes 'overloaded'.")
     ] = 900.0

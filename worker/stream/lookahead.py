@@ -14,15 +14,19 @@ from collections.abc import Callable
 class Lookahead:
     """Remembers which tenants were within their queues lately."""
 
-    def __init__(self, *, most: int, memory_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, asked_from: int, most: int, memory_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Remember nobody.
 
         Args:
-            most: deferred messages from which on the question is asked.
+            asked_from: deferred messages from which on the question is asked.
+            most: deferred messages at which intake waits in any case, so that memory is bounded.
             memory_s: how long a tenant that sends nothing is remembered.
             clock: seconds that never go back.
 
         """
+        self._asked_from = asked_from
         self._most = most
         self._memory_s = memory_s
         self._clock = clock
@@ -39,9 +43,11 @@ class Lookahead:
         self._within.pop(tenant_id, None)
 
     def futile(self, deferred: int) -> bool:
-        """Tell whether nobody gains by reading on, with so many messages deferred."""
-        if deferred < self._most:
+        """Tell whether nobody gains by reading on, or too much is deferred already."""
+        if deferred < self._asked_from:
             return False
+        if deferred >= self._most:
+            return True
         oldest_s = self._clock() - self._memory_s
         while self._within:
             tenant_id, seen_s = next(iter(self._within.items()))

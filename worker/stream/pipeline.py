@@ -52,7 +52,11 @@ class Pipeline:
         self._running: dict[int, tuple[Work, asyncio.Task[None]]] = {}
         self._pump_due = False
         self._held = False
-        self._lookahead = Lookahead(most=state.settings.lookahead_messages, memory_s=state.settings.deferred_max_age_s)
+        self._lookahead = Lookahead(
+            asked_from=state.settings.lookahead_messages,
+            most=state.settings.deferred_messages,
+            memory_s=state.settings.deferred_max_age_s,
+        )
 
     @property
     def in_judge(self) -> int:

@@ -7,7 +7,7 @@ from worker.stream.lookahead import Lookahead
 
 def test_a_backlog_of_hot_tenants_alone_is_not_read_on() -> None:
     """Where every tenant seen is past its queue, reading on helps nobody; below the bound it does no harm."""
-    lookahead = Lookahead(most=100, memory_s=60, clock=lambda: 0.0)
+    lookahead = Lookahead(asked_from=100, most=1000, memory_s=60, clock=lambda: 0.0)
     lookahead.admitted("hot")
     lookahead.deferred("hot")
 
@@ -17,11 +17,11 @@ def test_a_backlog_of_hot_tenants_alone_is_not_read_on() -> None:
 
 def test_a_quiet_tenant_keeps_intake_reading() -> None:
     """While a tenant that was seen lately is within its queue, there may be more of it behind the hot one."""
-    lookahead = Lookahead(most=100, memory_s=60, clock=lambda: 0.0)
+    lookahead = Lookahead(asked_from=100, most=1000, memory_s=60, clock=lambda: 0.0)
     lookahead.deferred("hot")
     lookahead.admitted("quiet")
 
-    assert not lookahead.futile(1_000_000)
+    assert not lookahead.futile(999)
 
     lookahead.deferred("quiet")
 
@@ -31,7 +31,7 @@ def test_a_quiet_tenant_keeps_intake_reading() -> None:
 def test_a_tenant_is_forgotten_after_a_while() -> None:
     """A tenant that has sent nothing for long does not keep intake reading for ever."""
     now_s = [0.0]
-    lookahead = Lookahead(most=1, memory_s=60, clock=lambda: now_s[0])
+    lookahead = Lookahead(asked_from=1, most=1000, memory_s=60, clock=lambda: now_s[0])
     lookahead.admitted("first")
     now_s[0] = 50.0
     lookahead.admitted("second")
@@ -42,3 +42,11 @@ def test_a_tenant_is_forgotten_after_a_while() -> None:
     now_s[0] = 111.0
 
     assert lookahead.futile(1)
+
+
+def test_memory_is_bounded_whoever_is_behind() -> None:
+    """At the bound over all tenants intake waits, although a quiet one may be behind the hot ones."""
+    lookahead = Lookahead(asked_from=100, most=1000, memory_s=60, clock=lambda: 0.0)
+    lookahead.admitted("quiet")
+
+    assert lookahead.futile(1000)
