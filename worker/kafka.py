@@ -24,7 +24,10 @@ from worker.kafka_errors import translated
 
 #: The largest record of any topic (dead-letters: 4 MiB) and its envelope.
 MAX_REQUEST_BYTES: Final = 5 * 1024 * 1024
-MAX_FETCH_BYTES: Final = 50 * 1024 * 1024
+MAX_FETCH_BYTES: Final = 4 * 1024 * 1024
+#: A client holds what it fetched of every partition, so this bounds its memory whatever the backlog. A
+#: larger record still comes: the broker sends the first batch whole (KIP-74).
+MAX_PARTITION_FETCH_BYTES: Final = 512 * 1024
 #: How long a fetch waits at the log's end; a new record ends the wait at once.
 FETCH_WAIT_MS: Final = 250
 #: Room between a group's rebalance and the end of the request that waits for it.
@@ -52,7 +55,7 @@ def make_consumer(settings: Settings, *, group_id: str | None = None, **options:
         "isolation_level": "read_committed",
         "fetch_max_wait_ms": FETCH_WAIT_MS,
         "fetch_max_bytes": MAX_FETCH_BYTES,
-        "max_partition_fetch_bytes": MAX_REQUEST_BYTES,
+        "max_partition_fetch_bytes": MAX_PARTITION_FETCH_BYTES,
         "request_timeout_ms": round(request_s * 1000),
         "session_timeout_ms": round(settings.session_timeout_s * 1000),
         "heartbeat_interval_ms": round(min(3.0, settings.session_timeout_s / 5) * 1000),
