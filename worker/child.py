@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
 _WATCH_INTERVAL_S: Final = 0.1
 
-#: Becomes the command: asks the kernel for SIGKILL at its parent's end, then replaces itself. A ``preexec_fn``
+#: Becomes the command: asks the kernel for a signal at its parent's end, then replaces itself. A ``preexec_fn``
 #: would run Python between fork and exec, which is not safe in a process with threads.
 _GUARDED_EXEC: Final = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[2]))
 if os.getppid() != int(sys.argv[1]):
     os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
+os.execv(sys.argv[3], sys.argv[3:])
 """
+
+
+def guarded(command: Iterable[str], number: signal.Signals) -> list[str]:
+    """Return a command line that runs ``command`` and gets signal ``number`` when this process ends."""
+    return [sys.executable, "-I", "-S", "-c", _GUARDED_EXEC, str(os.getpid()), str(int(number)), *command]
 
 
 class Child:
@@ -44,7 +51,7 @@ class Child:
         self._claim = claim
         self._log_path = log_path
         self._log_start = log_path.stat().st_size
-        self._command = [sys.executable, "-I", "-S", "-c", _GUARDED_EXEC, str(os.getpid()), *command]
+        self._command = guarded(command, signal.SIGKILL)
         self._began: Future[subprocess.Popen[bytes]] = Future()
         threading.Thread(target=self._live, name="child", daemon=True).start()
         self._process = self._began.result()

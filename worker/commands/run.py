@@ -8,7 +8,6 @@ from mode.worker import Worker
 from prometheus_client import REGISTRY
 
 from worker.config import Settings
-from worker.errors import WorkerError
 from worker.judge.build import build_judge
 from worker.metrics import Metrics
 from worker.policy.store import PolicyStore
@@ -40,5 +39,3 @@ def run(settings: Settings) -> None:
     except SystemExit:
         if service.error is not None:
             raise service.error from None
-    except WorkerError:
-        raise

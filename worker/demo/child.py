@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import psutil
 
+from worker.child import guarded
 from worker.config import ENV_PREFIX, Settings
 from worker.errors import WorkerError
 
@@ -23,16 +24,6 @@ _STOP_MARGIN_S: Final = 12.0
 _PIPE_BYTES: Final = 65536
 #: Marks of a log line that says why the worker ended.
 _TELLING: Final = ("rsafe: ", " CRITICAL ", " ERROR ", "Error: ")
-
-#: Asks the kernel for SIGTERM at its parent's end, then becomes the command. A ``preexec_fn`` would run
-#: Python between fork and exec, which is not safe in a process with threads.
-_GUARDED_EXEC: Final = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class WorkerProcess:
@@ -51,7 +42,7 @@ class WorkerProcess:
         command = (sys.executable, "-m", "worker", "run")
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _GUARDED_EXEC, str(os.getpid()), *command),
+                *guarded(command, signal.SIGTERM),
                 env={**_without_settings(os.environ), **variables(self._settings)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
