@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
@@ -20,41 +18,22 @@ from tests.support.dataplane import (
     count,
     make_topics,
     message,
-    producer,
     read_all,
     running,
     send,
     settings_for,
     sources,
     status_counts,
-    verdict_of,
+    until_verdicts,
 )
 from tests.support.judges import FailingJudge, VerboseJudge
 from tests.support.waiting import wait_until
-from worker.broker import Broker, BrokerConfig
+from worker.broker import Broker
 from worker.config import Settings
 from worker.errors import EngineDead
 from worker.topics import create_topics
 
 pytestmark = pytest.mark.broker
-
-
-async def until_verdicts(settings: Settings, wanted: int, timeout_s: float = 60.0) -> None:
-    """Wait until there are so many verdicts."""
-
-    async def there() -> bool:
-        return await count(settings, "verdicts") >= wanted
-
-    await wait_until(there, timeout_s, what=f"{wanted} verdicts")
-
-
-@pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[Broker]:
-    """A broker that a test may stop and hurt."""
-    kafka = Broker(BrokerConfig(port=0, data_dir=tmp_path / "kafka"))
-    await kafka.start()
-    yield kafka
-    await kafka.stop()
 
 
 async def test_an_aborted_message_is_judged_again(broker: KafkaAddress, topic_prefix: str) -> None:
@@ -347,34 +326,3 @@ async def test_starting_without_kafka_waits(own_broker: Broker, topic_prefix: st
     async with running(settings):
         await own_broker.start()
         await until_verdicts(settings, 1)
-
-
-@pytest.mark.slow
-async def test_a_corrupt_batch_stops_its_partition(own_broker: Broker, topic_prefix: str) -> None:
-    """What stands before a batch with a bad checksum is judged, the batch is never skipped, the others go on."""
-    settings = settings_for(own_broker.bootstrap_servers, topic_prefix)
-    await make_topics(settings, 2)
-    async with producer(settings) as client:
-        for number in range(30):
-            await client.send_and_wait(
-                settings.topic("messages"), message(number, f"text number {number:03}"), partition=0
-            )
-    flip(own_broker, f"{settings.topic('messages')}-0", b"text number 020")
-    await send(settings, [message(number) for number in range(10)], partition=1)
-    async with running(settings) as plane:
-        await until_verdicts(settings, 30)
-        await wait_until(lambda: any("partition 0 is halted" in reason for reason in plane.unready()), 30)
-    verdicts = [verdict_of(record)["source"] for record in await read_all(settings, "verdicts")]
-
-    assert {one["offset"] for one in verdicts if one["partition"] == 0} == set(range(20))
-    assert (await committed(settings))[0] == 20
-
-
-def flip(broker: Broker, partition: str, text: bytes) -> None:
-    """Change one byte of a record in the broker's log."""
-    (segment,) = (broker.config.data_dir / "log" / partition).glob("*.log")
-    raw = bytearray(segment.read_bytes())
-    raw[raw.index(text)] ^= 1
-    with segment.open("r+b") as file:
-        file.seek(raw.index(text[1:]) - 1)
-        file.write(raw[raw.index(text[1:]) - 1 : raw.index(text[1:])])

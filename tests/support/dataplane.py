@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.structs import RecordMetadata
 from prometheus_client import CollectorRegistry
 
+from tests.support.waiting import wait_until
 from worker.config import Settings
 from worker.judge.judgement import Judge
 from worker.judge.scripted import ScriptedJudge
@@ -176,3 +177,12 @@ def sources(records: Sequence[ConsumerRecord]) -> Counter[tuple[int, int]]:
 def status_counts(records: Sequence[ConsumerRecord]) -> Counter[str]:
     """Count verdicts by status."""
     return Counter(verdict_of(record)["status"] for record in records)
+
+
+async def until_verdicts(settings: Settings, wanted: int, timeout_s: float = 60.0) -> None:
+    """Wait until there are so many verdicts."""
+
+    async def there() -> bool:
+        return await count(settings, "verdicts") >= wanted
+
+    await wait_until(there, timeout_s, what=f"{wanted} verdicts")

@@ -8,13 +8,13 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from worker.train.categories import CIVILITY, HATE
-from worker.train.corpus import corpus
-from worker.train.examples import Sample
-from worker.train.policies import balanced_sets
+from worker.train.data.labels import CIVILITY, HATE
+from worker.train.data.rows import Row
+from worker.train.examples.corpus import corpus
+from worker.train.examples.format import Sample
+from worker.train.examples.tokenizer import train_tokenizer
+from worker.train.policies.draw import balanced_sets
 from worker.train.recipe import Ready, Recipe, load_demo_template
-from worker.train.rows import Row
-from worker.train.tokenizer import train_tokenizer
 
 _PLACES = ("lobby", "market", "river", "tower", "garden", "harbour")
 

@@ -43,7 +43,7 @@ SEAMS: Final[dict[str, frozenset[str]]] = {
     "vllm": frozenset({"worker.judge.vllm_engine"}),
     "faust": frozenset({"worker.stream.app"}),
     "jgo": frozenset({"worker.jars"}),
-    "sklearn": frozenset({"worker.train.linear", "worker.train.evaluate"}),
+    "sklearn": frozenset({"worker.train.data.linear", "worker.train.evaluate"}),
     "typer": frozenset({"worker.cli", "worker.docs", "worker.commands"}),
     "yaml": frozenset({"worker.schemas.asyncapi"}),
 }

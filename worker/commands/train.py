@@ -70,8 +70,8 @@ def _train(recipe: Recipe, *, resume: bool) -> None:
 def _export(run: Path, recipe: Recipe, test_rows: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds to import
 
-    from worker.train.export import Trained, document, export, measure  # noqa: PLC0415 - the same
     from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
+    from worker.train.release.export import Trained, document, export, measure  # noqa: PLC0415 - the same
 
     torch.set_num_threads(recipe.threads)
     trained = Trained(run)

@@ -9,11 +9,11 @@ from typing import Any
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from worker.policy.model import EffectiveCategory, Panel
-from worker.train.categories import CONCEPTS
-from worker.train.examples import MAX_CHARS, OWN, Formatter
-from worker.train.policies import Wording
-from worker.train.rows import Row
-from worker.train.scoring import after_reasoning, p_unsafe, reason
+from worker.train.data.rows import Row
+from worker.train.examples.format import MAX_CHARS, OWN, Formatter
+from worker.train.model.scoring import after_reasoning, p_unsafe, reason
+from worker.train.policies.draw import Wording
+from worker.train.policies.wordings import CONCEPTS
 
 Case = tuple[str, Wording, Row, bool]
 

@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from worker.errors import TrainError
 from worker.judge.template import Template
-from worker.train.crossdomain import widen
-from worker.train.data import load_rows, split_rows
-from worker.train.examples import Sample, prepare
-from worker.train.linear import fit_all
-from worker.train.policies import balanced_sets
-from worker.train.rows import Row
-from worker.train.splits import Split
+from worker.train.data.linear import fit_all
+from worker.train.data.load import load_rows, split_rows
+from worker.train.data.rows import Row
+from worker.train.data.splits import Split
+from worker.train.data.widen import widen
+from worker.train.examples.format import Sample, prepare
+from worker.train.policies.draw import balanced_sets
 
 #: The template of the small models; it travels into their folders as ``rsafe.toml``.
 TEMPLATE_FILE: Final = Path(__file__).parents[1] / "judge" / "templates" / "rsafe-demo.toml"

@@ -18,14 +18,15 @@ import orjson
 import torch
 from tokenizers import Tokenizer
 
-from worker.train import checkpoint, curve, network
-from worker.train.batches import Batch, batches
-from worker.train.checkpoint import Progress
-from worker.train.corpus import corpus
+from worker.train import curve
 from worker.train.evaluate import cases, direct_scores, table
-from worker.train.examples import Formatter, tries
+from worker.train.examples.batches import Batch, batches
+from worker.train.examples.corpus import corpus
+from worker.train.examples.format import Formatter, tries
+from worker.train.examples.tokenizer import PAD, train_tokenizer
+from worker.train.model import checkpoint, network
+from worker.train.model.checkpoint import Progress
 from worker.train.recipe import Ready, Recipe, make_ready
-from worker.train.tokenizer import PAD, train_tokenizer
 
 TOKENIZER_FILE: Final = "tokenizer.raw.json"
 LOG_FILE: Final = "progress.jsonl"

@@ -8,9 +8,9 @@ import pytest
 
 from tests.conftest import SHARED_DATA
 from worker.errors import TrainError
-from worker.train.data import left_out, load_rows, split_rows
-from worker.train.rows import ATTRIBUTION, Row
-from worker.train.splits import normalise
+from worker.train.data.load import left_out, load_rows, split_rows
+from worker.train.data.rows import ATTRIBUTION, Row
+from worker.train.data.splits import normalise
 
 
 @pytest.fixture(scope="module")

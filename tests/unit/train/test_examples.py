@@ -14,14 +14,14 @@ from tests.support.train_rows import some_ready, some_samples, some_tokenizer
 from worker.judge.parse import panel_ids, parse_answer, read
 from worker.judge.prompt import Text, prefix, suffix
 from worker.judge.tokens import Tokens
-from worker.train.categories import CIVILITY, HATE
-from worker.train.examples import Formatter, Sample, answer, message_of, prepare
-from worker.train.linear import Linear, fit_all
-from worker.train.policies import Wording, subsets, word
-from worker.train.reasoning import cited, label_of, write
+from worker.train.data.labels import CIVILITY, HATE
+from worker.train.data.linear import Linear, fit_all
+from worker.train.data.rows import Row
+from worker.train.examples.format import Formatter, Sample, answer, message_of, prepare
+from worker.train.examples.reasoning import cited, label_of, write
+from worker.train.examples.tokenizer import save_tokenizer
+from worker.train.policies.draw import Wording, subsets, word
 from worker.train.recipe import load_demo_template
-from worker.train.rows import Row
-from worker.train.tokenizer import save_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.train_rows import some_rows
-from worker.train.categories import ABUSE, CIVILITY, CONCEPTS, HATE, SPAM, TOXICITY, close
-from worker.train.policies import balanced_sets, draw, subsets, word
-from worker.train.rows import Row
+from worker.train.data.labels import ABUSE, CIVILITY, HATE, SPAM, TOXICITY, close
+from worker.train.data.rows import Row
+from worker.train.policies.draw import balanced_sets, draw, subsets, word
+from worker.train.policies.wordings import CONCEPTS
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from tests.support.train_rows import some_ready, some_recipe, some_tokenizer
 from worker.commands.train import app
 from worker.errors import TrainError
-from worker.train import checkpoint
-from worker.train.export import Trained, document, export, measure
+from worker.train.model import checkpoint
+from worker.train.release.export import Trained, document, export, measure
 from worker.train.sft import TOKENIZER_FILE, Run
 
 STEPS = 24

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.train.splits import join_groups, normalise, split_of
+from worker.train.data.splits import join_groups, normalise, split_of
 
 
 @given(st.lists(st.lists(st.integers(0, 30).map(str), min_size=1, max_size=3), max_size=30))

@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from tests.support.train_rows import some_ready, some_tokenizer
 from worker.errors import TrainError
+from worker.train.examples.tokenizer import save_tokenizer, train_tokenizer
 from worker.train.recipe import load_demo_template
-from worker.train.tokenizer import save_tokenizer, train_tokenizer
 
 TEXTS = [
     "so unsafe.",

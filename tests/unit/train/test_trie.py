@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from worker.train import network
-from worker.train.batches import batches, collate
-from worker.train.trie import Example, Trie
+from worker.train.examples.batches import batches, collate
+from worker.train.examples.trie import Example, Trie
+from worker.train.model import network
 
 
 def _examples(seed: int) -> list[Example]:

@@ -8,12 +8,12 @@ from typing import Any, Final
 import torch
 
 from worker.judge import prompt
-from worker.train import network
-from worker.train.batches import collate
-from worker.train.examples import Formatter
-from worker.train.policies import Wording
-from worker.train.rows import Row
-from worker.train.trie import Example, Trie
+from worker.train.data.rows import Row
+from worker.train.examples.batches import collate
+from worker.train.examples.format import Formatter
+from worker.train.examples.trie import Example, Trie
+from worker.train.model import network
+from worker.train.policies.draw import Wording
 
 _BATCH: Final = 16
 

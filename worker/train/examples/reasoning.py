@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from worker.records import Label
-from worker.train.policies import Wording
+from worker.train.policies.draw import Wording
 
 _SECOND_FORM: Final = 0.3
 

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from worker.policy.model import EffectiveCategory, Panel, Prose
 from worker.records import Clause
-from worker.train.categories import CONCEPTS, Concept
-from worker.train.rows import Row
+from worker.train.data.rows import Row
+from worker.train.policies.wordings import CONCEPTS, Concept
 
 MAX_CATEGORIES: Final = 3
 _SIZES: Final = ((1, 0.5), (2, 0.35), (3, 0.15))

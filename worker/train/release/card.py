@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from worker.train.rows import ATTRIBUTION
+from worker.train.data.rows import ATTRIBUTION
 
 _CARD: Final = """\
 # {name}

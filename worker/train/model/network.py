@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from worker.train.batches import Batch
+from worker.train.examples.batches import Batch
 
 MAX_POSITIONS: Final = 1024
 

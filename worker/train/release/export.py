@@ -15,12 +15,14 @@ from transformers import GenerationConfig
 
 from worker.errors import TrainError
 from worker.judge.template import FILE_NAME as TEMPLATE_NAME
-from worker.train import card, checkpoint, curve, network
+from worker.train import curve
 from worker.train.evaluate import cases, direct_scores, table, trace_scores
-from worker.train.examples import Formatter
+from worker.train.examples.format import Formatter
+from worker.train.examples.tokenizer import check_labels, save_tokenizer
+from worker.train.model import checkpoint, network
 from worker.train.recipe import TEMPLATE_FILE, Ready, load_demo_template
+from worker.train.release import card
 from worker.train.sft import LOG_FILE, TOKENIZER_FILE
-from worker.train.tokenizer import check_labels, save_tokenizer
 
 MAX_BYTES: Final = 18 * 2**20
 MAX_PARAMETERS: Final = 8_000_000

@@ -11,7 +11,7 @@ import torch
 from msgspec import Struct
 from torch import Tensor
 
-from worker.train.trie import Trie
+from worker.train.examples.trie import Trie
 
 BUFFER: Final = 160
 #: Few shapes: the CPU's kernels are made anew for each one.

@@ -13,8 +13,7 @@ from worker.judge.placeholders import mask
 from worker.judge.prompt import Segment, Text
 from worker.judge.template import Control, Template
 from worker.records import Label, Message
-from worker.train import reasoning
-from worker.train.categories import (
+from worker.train.data.labels import (
     ABUSE,
     AGREEMENT,
     BIAS,
@@ -27,10 +26,11 @@ from worker.train.categories import (
     SPAM,
     TOXICITY,
 )
-from worker.train.linear import Linear
-from worker.train.policies import Wording, draw
-from worker.train.rows import Row
-from worker.train.trie import Example, Trie
+from worker.train.data.linear import Linear
+from worker.train.data.rows import Row
+from worker.train.examples import reasoning
+from worker.train.examples.trie import Example, Trie
+from worker.train.policies.draw import Wording, draw
 
 #: What each set was labelled for.
 OWN: Final[dict[str, tuple[str, ...]]] = {

@@ -10,9 +10,9 @@ import msgspec
 import orjson
 
 from worker.errors import TrainError
-from worker.train.readers import READERS
-from worker.train.rows import Row
-from worker.train.splits import Split, join_groups, split_of
+from worker.train.data.readers import READERS
+from worker.train.data.rows import Row
+from worker.train.data.splits import Split, join_groups, split_of
 
 #: Beside the repository; the data is never part of it.
 DEFAULT_DIR: Final = Path("..") / "shared" / "data"

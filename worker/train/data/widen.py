@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from worker.train.categories import ABUSE, CIVILITY, EXPERTISE, HATE, RISK, SEXISM, SPAM, TOXICITY, close
-from worker.train.linear import Linear
-from worker.train.rows import Row
+from worker.train.data.labels import ABUSE, CIVILITY, EXPERTISE, HATE, RISK, SEXISM, SPAM, TOXICITY, close
+from worker.train.data.linear import Linear
+from worker.train.data.rows import Row
 
 
 class Rule(Struct, frozen=True, kw_only=True):

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from worker.judge import prompt
 from worker.judge.prompt import Text
 from worker.judge.template import Template
-from worker.train import reasoning
-from worker.train.examples import OWN, Sample, answer, epoch_groups, message_of
-from worker.train.policies import draw
+from worker.train.examples import reasoning
+from worker.train.examples.format import OWN, Sample, answer, epoch_groups, message_of
+from worker.train.policies.draw import draw
 
 
 def corpus(

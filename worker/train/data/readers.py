@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from worker.records import Turn
-from worker.train.categories import (
+from worker.train.data.labels import (
     ABUSE,
     AGREEMENT,
     BIAS,
@@ -27,8 +27,8 @@ from worker.train.categories import (
     SPAM,
     TOXICITY,
 )
-from worker.train.rows import Row
-from worker.train.splits import normalise
+from worker.train.data.rows import Row
+from worker.train.data.splits import normalise
 
 #: EDOS vectors that attack or dehumanise women: hate too. The others are sexist, and whether they
 #: are hate is left open (2.2 and 3.1 are mostly swear words, which other sets label as not hate).

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from worker.judge.placeholders import mask
-from worker.train.rows import Row
+from worker.train.data.rows import Row
 
 _TOKEN: Final = re.compile(r"\[\w+\]|\w+|[^\w\s]")
 _ATTRIBUTION_FLOOR: Final = 6.0

@@ -1,0 +1,102 @@
+"""A batch in the broker's log that cannot be read: its partition stops where it lies, and nothing is skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import pytest
+from aiokafka.record.util import calc_crc32c
+
+from tests.support.dataplane import (
+    committed,
+    make_topics,
+    message,
+    producer,
+    read_all,
+    running,
+    send,
+    settings_for,
+    until_verdicts,
+    verdict_of,
+)
+from tests.support.waiting import wait_until
+from worker.broker import Broker
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+#: Where the parts of a record batch begin, in bytes; format 2, KIP-98.
+_LENGTH: Final = slice(8, 12)
+_BEFORE_LENGTH_ENDS: Final = 12
+_CRC: Final = slice(17, 21)
+_ATTRIBUTES: Final = 22
+_RECORDS: Final = 61
+
+Harm = Callable[[bytearray], None]
+
+
+def bad_checksum(batch: bytearray) -> None:
+    """Change one byte of the text and leave the checksum."""
+    batch[-5] ^= 1
+
+
+def unknown_codec(batch: bytearray) -> None:
+    """Name a codec that no Kafka has, under a checksum that is right."""
+    batch[_ATTRIBUTES] |= 7
+    _sign(batch)
+
+
+def garbled_records(batch: bytearray) -> None:
+    """Put zeros in place of the compressed records, under a checksum that is right."""
+    batch[_RECORDS:] = bytes(len(batch) - _RECORDS)
+    _sign(batch)
+
+
+@pytest.mark.parametrize("harm, compression", [(bad_checksum, None), (unknown_codec, None), (garbled_records, "zstd")])
+async def test_an_unreadable_batch_stops_its_partition(
+    own_broker: Broker, topic_prefix: str, harm: Harm, compression: Literal["zstd"] | None
+) -> None:
+    """What stands before the batch is judged, the batch is never skipped, the other partitions go on."""
+    settings = settings_for(own_broker.bootstrap_servers, topic_prefix)
+    await make_topics(settings, 2)
+    async with producer(settings, compression_type=compression) as client:
+        for number in range(30):
+            await client.send_and_wait(
+                settings.topic("messages"), message(number, f"text number {number:03}"), partition=0
+            )
+    hurt(own_broker, f"{settings.topic('messages')}-0", 20, harm)
+    await send(settings, [message(number) for number in range(10)], partition=1)
+    async with running(settings) as plane:
+        await until_verdicts(settings, 30)
+        await wait_until(lambda: any("partition 0 is halted" in reason for reason in plane.unready()), 30)
+    verdicts = [verdict_of(record)["source"] for record in await read_all(settings, "verdicts")]
+
+    assert {one["offset"] for one in verdicts if one["partition"] == 0} == set(range(20))
+    assert len(verdicts) == 30
+    assert (await committed(settings))[0] == 20
+
+
+def hurt(broker: Broker, partition: str, number: int, harm: Harm) -> None:
+    """Change one batch in the broker's log, and nothing of its size."""
+    (segment,) = (broker.config.data_dir / "log" / partition).glob("*.log")
+    start, batch = list(batches(segment))[number]
+    before = len(batch)
+    harm(batch)
+    assert len(batch) == before
+    with segment.open("r+b") as file:
+        file.seek(start)
+        file.write(batch)
+
+
+def batches(segment: Path) -> Iterator[tuple[int, bytearray]]:
+    """Yield each batch of a segment and where it begins, in bytes."""
+    raw, start = segment.read_bytes(), 0
+    while start < len(raw):
+        end = start + _BEFORE_LENGTH_ENDS + int.from_bytes(raw[start:][_LENGTH])
+        yield start, bytearray(raw[start:end])
+        start = end
+
+
+def _sign(batch: bytearray) -> None:
+    batch[_CRC] = calc_crc32c(bytes(batch[_CRC.stop :])).to_bytes(4)

@@ -1,0 +1,1 @@
+"""The small network: its shape, its checkpoints, its scores while it trains."""

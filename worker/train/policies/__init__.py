@@ -1,0 +1,1 @@
+"""Policies for training and evaluation: concepts in words, and how one policy is drawn for a row."""
