@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from worker.policy.model import EffectiveCategory, Panel
+from worker.train.data.labels import one
 from worker.train.data.rows import Row
 from worker.train.examples.format import MAX_CHARS, OWN, Formatter
 from worker.train.model.scoring import after_reasoning, p_unsafe, reason
@@ -22,7 +23,7 @@ def canonical(key: str) -> Wording:
     """Return the policy of one concept in its canonical words."""
     concept = CONCEPTS[key]
     category = EffectiveCategory(scope="t", id=concept.ids[0], name=concept.names[0], definition=concept.definitions[0])
-    return Wording(panel=Panel(categories=(category,)), concepts=(key,))
+    return Wording(panel=Panel(categories=(category,)), senses=(one(key),))
 
 
 def cases(rows: Sequence[Row], limit: int) -> list[Case]:

@@ -44,7 +44,7 @@ def test_same_text_two_policies() -> None:
 
 def test_unknown_category_is_an_error() -> None:
     """A policy that asks what is unknown for the row cannot be labelled."""
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="do not tell"):
         label_of(_wording(1, HATE, CIVILITY), {CIVILITY: True})
 
 

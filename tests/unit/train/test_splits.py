@@ -30,8 +30,8 @@ def test_near_copies_are_one_text() -> None:
 
 
 def test_split_is_stable_and_mostly_train() -> None:
-    """The split depends on the group's name only; about 86 of 100 groups train."""
+    """The split depends on the group's name only; about 78 of 100 groups train."""
     splits = [split_of(f"group {number}") for number in range(2000)]
     assert splits == [split_of(f"group {number}") for number in range(2000)]
-    assert 0.83 < splits.count("train") / len(splits) < 0.89
+    assert 0.75 < splits.count("train") / len(splits) < 0.81
     assert {"train", "dev", "calib", "test"} == set(splits)

@@ -1,9 +1,15 @@
-"""The concepts that rows are labelled for, and what one label says of another. Pure."""
+"""The concepts that rows are labelled for, what one label says of another, and what a category asks. Pure.
+
+A label key is a concept (``sexism``) or a part of one that a set's own sub-labels tell apart
+(``sexism.threats``). Parts of a concept need not cover it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+
+from msgspec import Struct
 
 HATE: Final = "hate"
 CIVILITY: Final = "civility"
@@ -41,3 +47,26 @@ def close(known: Mapping[str, bool]) -> dict[str, bool]:
                 text = f"{key}={value} implies {other}={follows}, but the row says otherwise"
                 raise ValueError(text)
     return closed
+
+
+class Sense(Struct, frozen=True, order=True):
+    """What a category of a policy asks of a row: one label, or any of several; ``negated``: none of them.
+
+    One key is a concept or a part of it; several are a definition that spans parts; a negated sense is
+    what stays when ``violates`` and ``allowed`` change places.
+    """
+
+    any_of: tuple[str, ...]
+    negated: bool = False
+
+    def holds(self, known: Mapping[str, bool]) -> bool | None:
+        """Tell whether a row meets it; None where the row's labels do not say."""
+        values = [known.get(key) for key in self.any_of]
+        if any(values):
+            return not self.negated
+        return None if None in values else self.negated
+
+
+def one(key: str) -> Sense:
+    """Return the sense of a single label."""
+    return Sense((key,))

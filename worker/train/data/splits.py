@@ -10,9 +10,10 @@ from typing import Final, Literal
 
 Split = Literal["train", "dev", "calib", "test"]
 
-#: Upper bounds in hundredths: 86 % train, 5 % dev, 4 % calib, 5 % test.
-BOUNDS: Final[tuple[tuple[int, Split], ...]] = ((86, "train"), (91, "dev"), (95, "calib"), (100, "test"))
-_SALT: Final = "rsafe-splits-1"
+#: Upper bounds in hundredths: 78 % train, 6 % dev, 6 % calib, 10 % test. Calibration is measured on at
+#: least 4,000 rows, so test is not smaller.
+BOUNDS: Final[tuple[tuple[int, Split], ...]] = ((78, "train"), (84, "dev"), (90, "calib"), (100, "test"))
+_SALT: Final = "rsafe-splits-2"
 _NOT_WORD: Final = re.compile(r"[^\w]+")
 
 

@@ -20,17 +20,16 @@ def label_of(wording: Wording, known: Mapping[str, bool]) -> Label:
     """Return the label of a row under a policy.
 
     Raises:
-        KeyError: the policy has a category whose label is unknown for the row.
+        ValueError: the policy has a category whose label is unknown for the row.
 
     """
-    asked = [known[key] for key in wording.concepts]
-    return "unsafe" if any(asked) else "safe"
+    return "unsafe" if any(wording.values(known)) else "safe"
 
 
 def cited(wording: Wording, known: Mapping[str, bool]) -> list[str]:
     """Return the ids of the violated categories, in the policy's order."""
-    pairs = zip(wording.panel.categories, wording.concepts, strict=True)
-    return [category.id for category, key in pairs if known[key]]
+    pairs = zip(wording.panel.categories, wording.values(known), strict=True)
+    return [category.id for category, met in pairs if met]
 
 
 def write(rng: random.Random, wording: Wording, known: Mapping[str, bool], quotes: Mapping[str, Sequence[str]]) -> str:
@@ -45,13 +44,14 @@ def write(rng: random.Random, wording: Wording, known: Mapping[str, bool], quote
     """
     second = rng.random() < _SECOND_FORM
     steps = []
-    for category, key in zip(wording.panel.categories, wording.concepts, strict=True):
-        quote = f'"{rng.choice(quotes[key])}"' if known[key] and quotes.get(key) else ""
+    for category, sense, met in zip(wording.panel.categories, wording.senses, wording.values(known), strict=True):
+        shown = [quote for key in sense.any_of if known.get(key) for quote in quotes.get(key, ())]
+        quote = f'"{rng.choice(shown)}"' if met and shown else ""
         name = f"{category.id} {category.name}"
         if second:
-            steps.append(f"{name}: yes{', ' + quote if quote else ''}" if known[key] else f"{category.id}: no")
+            steps.append(f"{name}: yes{', ' + quote if quote else ''}" if met else f"{category.id}: no")
         else:
-            steps.append(f"{name} met{' by ' + quote if quote else ''}" if known[key] else f"{category.id} not met")
+            steps.append(f"{name} met{' by ' + quote if quote else ''}" if met else f"{category.id} not met")
     label = label_of(wording, known)
     if second:
         return f"Check {'. '.join(steps)}. {'So' if label == 'unsafe' else 'Nothing is met, so'} {label}."

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from worker.policy.model import EffectiveCategory, Panel, Prose
 from worker.records import Clause
+from worker.train.data.labels import Sense, one
 from worker.train.data.rows import Row
 from worker.train.policies.wordings import CONCEPTS, Concept
 
@@ -38,10 +39,23 @@ _PROSES: Final = (
 
 
 class Wording(Struct, frozen=True, kw_only=True):
-    """A policy and which concept each of its category ids stands for."""
+    """A policy, and what each of its categories asks, in the same order."""
 
     panel: Panel
-    concepts: tuple[str, ...]
+    senses: tuple[Sense, ...]
+
+    def values(self, known: Mapping[str, bool]) -> tuple[bool, ...]:
+        """Return whether a row meets each category.
+
+        Raises:
+            ValueError: the row's labels do not say; such a row is not built.
+
+        """
+        held = [sense.holds(known) for sense in self.senses]
+        if None in held:
+            text = f"a category asks for {self.senses[held.index(None)].any_of}, which the row's labels do not tell"
+            raise ValueError(text)
+        return tuple(bool(value) for value in held)
 
 
 def balanced_sets(rows: Iterable[Row], min_rows: int = MIN_ROWS) -> frozenset[frozenset[str]]:
@@ -88,7 +102,7 @@ def word(rng: random.Random, keys: Sequence[str]) -> Wording:
         for key, number in zip(keys, numbers, strict=True)
     )
     prose = (Prose(scope="t", text=rng.choice(_PROSES)),) if rng.random() < _PROSE else ()
-    return Wording(panel=Panel(categories=categories, prose=prose), concepts=tuple(keys))
+    return Wording(panel=Panel(categories=categories, prose=prose), senses=tuple(map(one, keys)))
 
 
 def _category(
