@@ -38,7 +38,13 @@ class Failure(Struct, frozen=True, kw_only=True):
 def headers(
     originals: Iterable[tuple[str, bytes | None]], failure: Failure, source: Source, failed_at: dt.datetime
 ) -> Headers:
-    """Return the original headers, byte for byte, and ours after them: the last of a name counts."""
+    """Return the original headers, byte for byte, and ours after them: the last of a name counts.
+
+    A name that is not UTF-8 cannot be written by aiokafka: it is escaped, and its bytes follow as the
+    value of a header ``raw_header_name`` (one for each such name, in order).
+    """
+    originals = list(originals)
+    raw = [name.encode(errors="surrogateescape") for name, _ in originals if not _writable(name)]
     ours = {
         "error": failure.error,
         "error_detail": failure.detail[:MAX_DETAIL_CHARS],
@@ -50,4 +56,14 @@ def headers(
         "source_timestamp": str(source.timestamp),
         "failed_at": failed_at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
-    return [*originals, *((name, value.encode()) for name, value in ours.items())]
+    kept: Headers = [(name if _writable(name) else _escaped(name), value) for name, value in originals]
+    kept += [("raw_header_name", name) for name in raw]
+    return kept + [(name, value.encode()) for name, value in ours.items()]
+
+
+def _writable(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _escaped(name: str) -> str:
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

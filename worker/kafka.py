@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import RecordMetadata
 
+from worker import kafka_records
 from worker.config import Settings
 from worker.errors import BrokerAway, ConfigError, TopicMissing
 from worker.kafka_errors import translated
@@ -43,6 +44,7 @@ def make_consumer(settings: Settings, *, group_id: str | None = None, **options:
     With a group, JoinGroup waits under ``request_timeout_ms``, so that stands above the rebalance
     timeout. ``options`` go to aiokafka as they are.
     """
+    kafka_records.install()
     request_s = settings.kafka_timeout_s
     if group_id is not None:
         request_s = max(request_s, settings.rebalance_timeout_s + _JOIN_SLACK_S)

@@ -151,7 +151,7 @@ _BY_MEANING: Final[dict[type[WorkerError], tuple[type[Exception], ...]]] = {
 MEANINGS: Final[dict[type[Exception], type[WorkerError]]] = {
     error: meaning for meaning, errors in _BY_MEANING.items() for error in errors
 }
-#: What the decompressors raise on bytes that they did not write, and a header whose name is not UTF-8.
+#: What the decompressors raise on bytes that they did not write, and a header name of the old record format that is not UTF-8.
 _UNREADABLE: Final = (cramjam.DecompressionError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError)
 #: What stays what it is while a record is being sent; all else means that the send failed.
 _KEPT_WHILE_SENDING: Final = (OutputTooLarge, TopicMissing, ConfigError)

@@ -1,4 +1,7 @@
-"""A batch in the broker's log that cannot be read: its partition stops where it lies, and nothing is skipped."""
+"""A batch in the broker's log that cannot be read, and one that only looks so.
+
+The first stops its partition where it lies, and nothing is skipped; the second stops nobody.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from aiokafka.record.util import calc_crc32c
 
 from tests.support.dataplane import (
     committed,
+    count,
     make_topics,
     message,
     producer,
@@ -75,6 +79,33 @@ async def test_an_unreadable_batch_stops_its_partition(
     assert {one["offset"] for one in verdicts if one["partition"] == 0} == set(range(20))
     assert len(verdicts) == 30
     assert (await committed(settings))[0] == 20
+
+
+async def test_a_header_name_that_is_no_text_stops_nobody(own_broker: Broker, topic_prefix: str) -> None:
+    """Its message is judged like any other; a dead letter of it keeps the name's bytes."""
+    settings = settings_for(own_broker.bootstrap_servers, topic_prefix)
+    await make_topics(settings, 1)
+    async with producer(settings) as client:
+        for value in (message(0), message(1), b"no message", message(2)):
+            await client.send_and_wait(
+                settings.topic("messages"), value, partition=0, headers=[("name", b"1"), ("HOSTILE", b"2")]
+            )
+    for number in range(4):
+        hurt(own_broker, f"{settings.topic('messages')}-0", number, hostile_name)
+    async with running(settings):
+        await until_verdicts(settings, 3)
+        await wait_until(lambda: count(settings, "dead-letters"), 30)
+    (dead,) = await read_all(settings, "dead-letters")
+
+    assert {verdict_of(one)["source"]["offset"] for one in await read_all(settings, "verdicts")} == {0, 1, 3}
+    assert dead.headers[:3] == (("name", b"1"), ("\\xff\\xfeSTILE", b"2"), ("raw_header_name", b"\xff\xfeSTILE"))
+
+
+def hostile_name(batch: bytearray) -> None:
+    """Make a header's name bytes that are not UTF-8; no client of Kafka's own would, the protocol lets it."""
+    start = batch.index(b"HOSTILE")
+    batch[start : start + 2] = b"\xff\xfe"
+    _sign(batch)
 
 
 def hurt(broker: Broker, partition: str, number: int, harm: Harm) -> None:
