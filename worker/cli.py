@@ -11,7 +11,7 @@ import typer
 import typer.exceptions
 
 from worker import __version__
-from worker.commands import options, policy, train
+from worker.commands import dlq, options, policy, train
 from worker.config import Settings
 from worker.errors import UsageError, WorkerError
 from worker.logs import configure
@@ -218,6 +218,7 @@ def doctor(
 
 
 app.add_typer(policy.app, name="policy")
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(train.app, name="train")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +15,23 @@ from worker.records import Source
 Headers = list[tuple[str, bytes | None]]
 #: An error text is cut here, so that a dead letter stays close to the size of its record.
 MAX_DETAIL_CHARS: Final = 1000
+#: Holds the bytes of a header name that is not UTF-8.
+RAW_NAME: Final = "raw_header_name"
+#: What a dead letter adds; these follow the originals.
+OURS: Final = frozenset(
+    {
+        RAW_NAME,
+        "error",
+        "error_detail",
+        "stage",
+        "attempts",
+        "source_topic",
+        "source_partition",
+        "source_offset",
+        "source_timestamp",
+        "failed_at",
+    }
+)
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -41,11 +58,11 @@ def headers(
     """Return the original headers, byte for byte, and ours after them: the last of a name counts.
 
     A name that is not UTF-8 cannot be written by aiokafka: it is escaped, and its bytes follow as the
-    value of a header ``raw_header_name`` (one for each such name, in order).
+    value of a header ``RAW_NAME`` (one for each such name, in order).
     """
     originals = list(originals)
     raw = [name.encode(errors="surrogateescape") for name, _ in originals if not _writable(name)]
-    ours = {
+    values = {
         "error": failure.error,
         "error_detail": failure.detail[:MAX_DETAIL_CHARS],
         "stage": failure.stage,
@@ -57,8 +74,17 @@ def headers(
         "failed_at": failed_at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
     kept: Headers = [(name if _writable(name) else _escaped(name), value) for name, value in originals]
-    kept += [("raw_header_name", name) for name in raw]
-    return kept + [(name, value.encode()) for name, value in ours.items()]
+    kept += [(RAW_NAME, name) for name in raw]
+    return kept + [(name, value.encode()) for name, value in values.items()]
+
+
+def originals_of(written: Sequence[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes | None], ...]:
+    """Return the headers that the record had before it became a dead letter; escaped names stay escaped."""
+    missing, count = set(OURS), len(written)
+    while count and (written[count - 1][0] in missing or written[count - 1][0] == RAW_NAME):
+        count -= 1
+        missing.discard(written[count][0])
+    return tuple(written[:count])
 
 
 def _writable(name: str) -> bool:

@@ -29,12 +29,13 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
     "stream": frozenset({"leaf", "policy", "judge"}),
     "audit": frozenset({"leaf", "policy", "judge", "stream"}),
     "train": frozenset({"leaf", "policy", "judge"}),
+    "dlq": frozenset({"leaf"}),
     # Its traffic is the demonstration's messages and policies.
     "bench": frozenset({"leaf", "policy", "judge", "stream", "demo"}),
     "demo": frozenset({"leaf", "policy", "judge", "stream"}),
     "schemas": frozenset({"leaf", "policy", "judge", "stream"}),
-    "commands": frozenset({"leaf", "policy", "judge", "stream", "audit", "train", "bench", "demo"}),
-    "cli": frozenset({"leaf", "policy", "judge", "stream", "audit", "train", "bench", "demo", "commands"}),
+    "commands": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}),
+    "cli": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo", "commands"}),
     "docs": frozenset({"leaf", "schemas", "cli"}),
     "__main__": frozenset({"cli"}),
 }

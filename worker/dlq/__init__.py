@@ -1,0 +1,1 @@
+"""Dead letters after the fact: what lies there, why, and sending it again."""
