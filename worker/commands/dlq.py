@@ -8,6 +8,7 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -126,9 +127,11 @@ def redrive_command(
 def _report(settings: Settings, rows: list[Resend], *, dry_run: bool, as_json: bool) -> None:
     """Send what may be sent, print what became of each, and end with 1 if anything was refused."""
     good = [row for row in rows if row.refused is None]
-    places = [] if dry_run else asyncio.run(topic.send(settings, good))
+    places: Sequence[tuple[int, int] | None] = [None] * len(good)
+    if not dry_run:
+        places = asyncio.run(topic.send(settings, good))
     told = [_told(row, None) for row in rows if row.refused is not None]
-    told += [_told(row, place) for row, place in zip(good, places or [None] * len(good), strict=True)]
+    told += [_told(row, place) for row, place in zip(good, places, strict=True)]
     if as_json:
         _lines(told)
     else:

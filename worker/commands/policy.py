@@ -203,14 +203,12 @@ def _as_accepted(key: str, policy: Policy) -> AcceptedPolicy:
 async def _judge_cases(settings: Settings, policy: Policy, effective: EffectivePolicy) -> GoldenReport:
     # Here and not above: a judge brings vLLM along, which takes seconds to import.
     from worker.judge.build import build_judge  # noqa: PLC0415
-    from worker.judge.verdict import decide  # noqa: PLC0415
+    from worker.judge.golden import answer_of  # noqa: PLC0415
 
     judge = build_judge(settings)
 
     async def ask(message: Message, under: EffectivePolicy) -> Answer:
-        decision = decide(await judge.judge(message, under), under)
-        hits = tuple(item.id for item in decision.categories if item.hit)
-        return Answer(status=decision.status, label=decision.label, hits=hits)
+        return answer_of(await judge.judge(message, under), under)
 
     try:
         await judge.start()

@@ -15,6 +15,7 @@ from worker.stream.app import build_app
 from worker.stream.health import Health
 from worker.stream.plane import DataPlane
 from worker.stream.service import WorkerService
+from worker.stream.trier import JudgeTrier
 
 
 def run(settings: Settings) -> None:
@@ -28,8 +29,8 @@ def run(settings: Settings) -> None:
     asyncio.set_event_loop(loop)
     health = Health()
     metrics = Metrics(REGISTRY)
-    policies = PolicyStore(settings, metrics)
     judge = build_judge(settings)
+    policies = PolicyStore(settings, metrics, trier=JudgeTrier(settings, judge))
     plane = DataPlane(settings, judge, policies, metrics)
     service = WorkerService(settings, judge, policies, plane, health)
     app = build_app(settings, service, health)

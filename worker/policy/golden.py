@@ -1,11 +1,12 @@
 """Golden cases: texts whose verdict a policy's author vouches for.
 
-They are tested on demand (``rsafe policy test``). Holding a policy back until its cases pass is not
-built: a published policy comes into force whatever its cases would give.
+They are judged on demand (``rsafe policy test``), and before a published policy takes force
+(``worker/policy/trials.py``).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -64,8 +65,9 @@ Ask = Callable[[Message, EffectivePolicy], Awaitable[Answer]]
 
 
 async def run_golden(policy: Policy, effective: EffectivePolicy, ask: Ask) -> GoldenReport:
-    """Ask about every case; the caller says under which effective policy."""
-    results = [await _run(index, case, effective, ask) for index, case in enumerate(policy.golden or ())]
+    """Ask about every case at once; the caller says under which effective policy, and bounds ``ask``."""
+    asked = [_run(index, case, effective, ask) for index, case in enumerate(policy.golden or ())]
+    results = await asyncio.gather(*asked)
     bar = DEFAULT_MIN_PASS if policy.min_pass is UNSET else policy.min_pass
     return GoldenReport(results=tuple(results), min_pass=bar)
 

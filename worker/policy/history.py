@@ -8,8 +8,8 @@ about the same record; the first one in the log counts, so all of them end with 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +26,8 @@ _MAX_ENTRY_BYTES: Final = 900_000
 
 #: What names a record of ``policies`` although a recreated topic uses offsets again.
 Place = tuple[int, int]
+#: Holds an acceptance back (None) or replaces it: the record, its acceptance, what is in force.
+Gate: TypeAlias = "Callable[[Incoming, HistoryEntry, Book], HistoryEntry | None]"
 
 
 class Incoming(Struct, frozen=True, kw_only=True):
@@ -55,6 +57,8 @@ class Book:
         self._last: dict[str, HistoryEntry] = {}
         self._accepted: dict[str, AcceptedPolicy] = {}
         self._present: set[str] = set()
+        self._seen: dict[str, Place] = {}
+        self._passed: set[tuple[str | None, str | None, str | None]] = set()
 
     def copy(self) -> Book:
         """Return a book that can run ahead of this one."""
@@ -63,6 +67,8 @@ class Book:
         other._last = dict(self._last)
         other._accepted = dict(self._accepted)
         other._present = set(self._present)
+        other._seen = dict(self._seen)
+        other._passed = set(self._passed)
         return other
 
     def is_decided(self, record: Incoming) -> bool:
@@ -75,9 +81,15 @@ class Book:
         if place in self._decided:
             return False
         self._decided.add(place)
+        if entry.decision == "accepted" and entry.fingerprint is not None:
+            self._passed.add(_trial_of(entry, entry.fingerprint))
         if entry.decision != "refused" and self._is_newer(entry):
             self._replace(entry)
         return True
+
+    def has_passed(self, entry: HistoryEntry, fingerprint: str | None) -> bool:
+        """Tell whether the same golden cases have passed under the same effective policy and model."""
+        return fingerprint is not None and _trial_of(entry, fingerprint) in self._passed
 
     def _is_newer(self, entry: HistoryEntry) -> bool:
         """Tell whether an entry's record stands after the key's last one.
@@ -99,8 +111,12 @@ class Book:
         self._last[entry.scope] = entry
 
     def see(self, record: Incoming) -> None:
-        """Note whether a key has a value in ``policies``."""
+        """Note whether a key has a value in ``policies``; what a later record said already stays."""
         key = shown(record.key)
+        before = self._seen.get(key)
+        if before is not None and record.offset < before[0] and record.timestamp <= before[1]:
+            return
+        self._seen[key] = record.place
         if record.value is None:
             self._present.discard(key)
         else:
@@ -133,6 +149,8 @@ class Book:
         try:
             scope = parse_key(record.key)
             policy = read_policy(record.value)
+            if not self._is_newer(undecided):
+                refuse("", "a record that no later one of its key has replaced while its golden cases were judged")
             self.check(scope, policy, record.value)
         except PolicyInvalid as error:
             return _refused(undecided, error, policy, record.value)
@@ -180,21 +198,30 @@ class Book:
 
 
 def decide_all(
-    book: Book, records: Sequence[Incoming], *, by: str, now: dt.datetime
+    book: Book, records: Sequence[Incoming], *, by: str, now: dt.datetime, gate: Gate | None = None
 ) -> list[tuple[Incoming, HistoryEntry]]:
     """Decide, in their order, about the records that nobody has decided about yet.
 
-    Each one is judged as if those before it were in force already.
+    Each one is judged as if those before it were in force already. What ``gate`` holds back stays
+    undecided; without a gate golden cases do not matter.
     """
     ahead = book.copy()
     made = []
     for record in records:
         ahead.see(record)
-        if not ahead.is_decided(record):
-            entry = ahead.decide(record, by=by, now=now)
+        if ahead.is_decided(record):
+            continue
+        entry: HistoryEntry | None = ahead.decide(record, by=by, now=now)
+        if gate is not None and entry is not None and entry.decision == "accepted":
+            entry = gate(record, entry, ahead)
+        if entry is not None:
             ahead.add(entry)
             made.append((record, entry))
     return made
+
+
+def _trial_of(entry: HistoryEntry, fingerprint: str) -> tuple[str | None, str | None, str | None]:
+    return entry.effective_digest, entry.golden_digest, fingerprint
 
 
 def floor_first(book: Book, records: Iterable[Incoming]) -> list[Incoming]:

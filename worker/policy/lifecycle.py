@@ -26,6 +26,8 @@ from worker.records import PLATFORM, HistoryEntry, Policy, or_none
 
 #: How long to wait for a worker's decision: twice what a change may take.
 DECISION_WAIT_S: Final = 4.0
+#: What each golden case adds to it; a worker judges several at once.
+CASE_WAIT_S: Final = 1.0
 
 Word = Literal["accepted", "refused", "deleted", "undecided"]
 
@@ -80,7 +82,7 @@ async def put(
         key: the scope.
         raw: the policy as JSON; published byte for byte if its version is used.
         bump: take the next version, as is done where the policy names none.
-        wait_s: longest wait for a worker's decision, in seconds.
+        wait_s: longest wait for a worker's decision, in seconds; each golden case adds ``CASE_WAIT_S``.
 
     Raises:
         UsageError: the key is no scope.
@@ -216,7 +218,8 @@ async def _publish(
     policy = read_policy(raw)
     view.ahead.check(scope, policy, raw)
     record = await log.publish(scope.key.encode(), raw, kafka.cloud_event("policy", settings.instance))
-    return await _decided(log, record, policy, wait_s)
+    cases_s = CASE_WAIT_S * len(policy.golden or ()) if wait_s else 0.0
+    return await _decided(log, record, policy, wait_s + cases_s)
 
 
 async def _decided(log: PolicyLog, record: Incoming, policy: Policy | None, wait_s: float) -> Published:

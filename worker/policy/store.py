@@ -27,6 +27,7 @@ from worker.policy.history import Book, Incoming, Place, decide_all, floor_first
 from worker.policy.log import PolicyLog
 from worker.policy.model import EffectivePolicy
 from worker.policy.outbox import Outbox, Outgoing
+from worker.policy.trials import Trials, Trier
 from worker.records import PLATFORM, HistoryEntry, PolicyApplied, Source, encode
 
 logger: Final = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class PolicyStore:
         metrics: Metrics | None = None,
         *,
         on_change: Callable[[str], None] | None = None,
+        trier: Trier | None = None,
     ) -> None:
         """Hold the settings; nothing connects yet.
 
@@ -58,6 +60,7 @@ class PolicyStore:
             settings: addresses, prefix, deadlines and ``policy_max_age_s``.
             metrics: where refusals and the age of the policies are counted.
             on_change: called with a scope after its policy has changed.
+            trier: judges golden cases; without one, records that have some wait for another worker.
 
         """
         self._settings = settings
@@ -65,6 +68,8 @@ class PolicyStore:
         self._on_change = on_change
         self._announcements = Outbox(settings, _ANNOUNCEMENTS)
         self._letters = Outbox(settings, _LETTERS)
+        self._trials = Trials(trier)
+        self._held: dict[Place, Incoming] = {}
         self._book = Book()
         self._cache: dict[tuple[str | None, str | None], EffectivePolicy | None] = {}
         self._written: dict[Place, tuple[Incoming, HistoryEntry]] = {}
@@ -88,6 +93,7 @@ class PolicyStore:
         """
         await self._announcements.start()
         await self._letters.start()
+        await self._trials.start()
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(_say_why)
         ready = asyncio.create_task(self._ready.wait())
@@ -101,6 +107,7 @@ class PolicyStore:
     async def stop(self) -> None:
         """Stop following, in bounded time. Safe to call twice."""
         self._stopping.set()
+        await self._trials.stop()
         if self._task is not None:
             # Ends by itself after the poll in progress, which must not be cancelled.
             await asyncio.wait({self._task}, timeout=_STOP_WAIT_S)
@@ -166,6 +173,7 @@ class PolicyStore:
 
     async def _catch_up(self, log: PolicyLog) -> None:
         book = Book()
+        self._held = {}
         async for entry in log.history():
             self._adopt(book, entry)
         await self._decide(log, book, floor_first(book, await log.policies()))
@@ -174,7 +182,7 @@ class PolicyStore:
 
     async def _step(self, log: PolicyLog) -> None:
         entries, records = await log.poll()
-        if entries or records:
+        if entries or records or self._held:
             # A copy, so that a failure half-way leaves what is in force as it is.
             book = self._book.copy()
             for entry in entries:
@@ -188,8 +196,14 @@ class PolicyStore:
         _break_silence(self._silent_polls)
 
     async def _decide(self, log: PolicyLog, book: Book, records: Sequence[Incoming]) -> None:
-        """Decide what is undecided, write it down, read it back, and take what was read."""
-        made = decide_all(book, records, by=self._settings.instance, now=dt.datetime.now(dt.UTC))
+        """Decide what is undecided, write it down, read it back, and take what was read.
+
+        Records that wait for their golden cases are held, and asked about again each time.
+        """
+        records = [*self._held.values(), *records]
+        made = decide_all(
+            book, records, by=self._settings.instance, now=dt.datetime.now(dt.UTC), gate=self._trials.gate
+        )
         if made:
             self._written.update({record.place: (record, entry) for record, entry in made})
             await log.append(entry for _, entry in made)
@@ -197,6 +211,8 @@ class PolicyStore:
                 self._adopt(book, entry)
         for record in records:
             book.see(record)
+        self._held = {record.place: record for record in records if not book.is_decided(record)}
+        self._trials.keep(tuple(self._held))
 
     def _adopt(self, book: Book, entry: HistoryEntry) -> None:
         """Take in a decision; if it is ours and a refusal, its record becomes a dead letter."""
@@ -213,7 +229,8 @@ class PolicyStore:
             self._forget(scope)
         for scope in sorted(changed):
             self._tell(scope, book.in_force(scope))
-        logger.info("%d policies are in force, %d of them changed", len(book.scopes()), len(changed))
+        if changed:
+            logger.info("%d policies are in force, %d of them changed", len(book.scopes()), len(changed))
 
     def _forget(self, scope: str) -> None:
         if scope == PLATFORM:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from worker import dead_letter, kafka
+from worker import content_digest, dead_letter, kafka
 from worker.dead_letter import Failure, Headers
 from worker.errors import WorkerError
 from worker.judge.judgement import Judge, Judgement
@@ -57,11 +57,11 @@ class Outputs:
 
     def _verdict_row(self, record: Any, decided: Verdict, time: bytes, passed_on: Headers) -> Row:
         headers = self._verdict_event.headers(decided.verdict_id, time)
-        return Row(record.key, encode(decided), headers + passed_on)
+        return _sealed(record.key, encode(decided), headers + passed_on)
 
     def _trace_row(self, record: Any, trace: Trace, time: bytes, passed_on: Headers) -> Row:
         headers = self._trace_event.headers(trace.trace_id, time)
-        return Row(record.key, encode(trace), headers + passed_on)
+        return _sealed(record.key, encode(trace), headers + passed_on)
 
 
 class _Event:
@@ -93,7 +93,13 @@ def without_texts(row: Row) -> Row:
     """Return a trace's row with its texts dropped and their digest kept."""
     trace = msgspec.json.decode(row.value or b"", type=Trace)
     redacted = msgspec.structs.replace(trace, reasoning=None, raw=None, level="redacted")
-    return Row(row.key, encode(redacted), row.headers)
+    return _sealed(row.key, encode(redacted), row.headers)
+
+
+def _sealed(key: bytes | None, value: bytes, headers: Headers) -> Row:
+    """Return a row with the digest of its content; one that it carried before is replaced."""
+    kept = [(name, content) for name, content in headers if name != content_digest.HEADER]
+    return Row(key, value, [*kept, content_digest.header(key, value)])
 
 
 def _traceparent(record: Any) -> Headers:

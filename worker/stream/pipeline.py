@@ -176,7 +176,7 @@ class Pipeline:
     def _begin(self, work: Work) -> None:
         """Give a message to the judge, under the policy in force now."""
         policy = self._policies.resolve(work.tenant_id, or_none(work.message.channel_id))
-        if policy is not None and _speaks(policy, work.message):
+        if policy is not None and speaks(policy, work.message):
             task = spawn(self._run(work, policy), self._state.fail)
             self._running[work.order] = (work, task)
             return
@@ -257,7 +257,7 @@ def _status(error: EngineError) -> Status:
     return known.get(error.status, "engine_error")
 
 
-def _speaks(policy: EffectivePolicy, message: Message) -> bool:
+def speaks(policy: EffectivePolicy, message: Message) -> bool:
     """Tell whether the policy takes the message's language; ``en`` takes ``en-GB`` too (RFC 4647, basic filtering)."""
     languages = policy.judging.languages
     if not languages or not message.language:
