@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.conftest import SHARED_DATA
-from worker.errors import TrainError
-from worker.train.data.load import left_out, load_rows, split_rows
+from tests.support.data_folder import write_folder
+from tests.support.paper_rows import SAMPLES
+from worker.commands import train_data
+from worker.errors import TrainError, UsageError
+from worker.records import Turn
+from worker.train.data.clean import bare
+from worker.train.data.labels import (
+    ABUSE,
+    ABUSE_SEXUAL,
+    CIVILITY,
+    HATE,
+    HATE_DEHUMANISING,
+    HATE_ORIGIN,
+    HATE_RELIGION,
+    PARTS,
+    RISK,
+    SEXISM,
+    SEXISM_STEREOTYPES,
+    SPAM,
+    TOXICITY,
+    close,
+    concept_of,
+)
+from worker.train.data.load import Loaded, left_out, load, load_rows, split_rows, unseen
 from worker.train.data.rows import ATTRIBUTION, Row
 from worker.train.data.splits import normalise
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def loaded() -> Loaded:
+    """Every row that may train or measure, and what was dropped."""
+    return load(SHARED_DATA)
+
+
+@pytest.fixture(scope="module")
+def rows(loaded: Loaded) -> list[Row]:
     """Every row that may train or measure."""
-    return load_rows(SHARED_DATA)
+    return list(loaded.rows)
 
 
 @pytest.mark.data
@@ -58,6 +89,144 @@ def test_evidence_stands_in_the_text(rows: list[Row]) -> None:
     """Marked evidence is a quote, word for word."""
     assert all(quote in row.text for row in rows for quote in row.evidence)
     assert any(row.evidence for row in rows)
+
+
+@pytest.mark.data
+def test_texts_are_plain(rows: list[Row]) -> None:
+    """No text is empty, escaped, or holds control marks or what an encoding lost."""
+    ugly = re.compile(r"&(?:amp|lt|gt|quot|#\d+);|[\x00-\x1f\x7f-\x9f\ufffd\u200b\ufeff]")
+    assert all(turn.text == turn.text.strip() for row in rows for turn in row.messages)
+    assert not [row.place for row in rows if not row.text or any(ugly.search(turn.text) for turn in row.messages)]
+
+
+@pytest.mark.data
+def test_no_text_contradicts_itself(rows: list[Row]) -> None:
+    """Within a source a text in its context has one row, so one label for each category."""
+    said = Counter((row.source, row.role, bare(row.text) or row.text, _context(row)) for row in rows)
+    assert 1 == max(said.values())
+
+
+def _context(row: Row) -> tuple[str, ...]:
+    return tuple(bare(turn.text) for turn in row.context)
+
+
+@pytest.mark.data
+def test_every_row_closes(rows: list[Row]) -> None:
+    """No row's labels contradict each other through the relations, and parts are known beside concepts."""
+    for row in rows:
+        known = close(row.known)
+        assert all(concept_of(key) in known for key in known)
+
+
+@pytest.mark.data
+def test_parts_have_rows(rows: list[Row]) -> None:
+    """Each part that the tables name is true for some training rows, and false for more."""
+    train = split_rows(rows)["train"]
+    for part in (part for parts in PARTS.values() for part in parts):
+        counts = Counter(row.known[part] for row in train if part in row.known)
+        assert 20 <= counts[True] < counts[False], part
+
+
+@pytest.mark.data
+def test_what_is_dropped_is_counted(loaded: Loaded) -> None:
+    """Each row that is left out has its reason, and the default run is commercial."""
+    assert sum(loaded.dropped["left out"].values()) > 0
+    assert loaded.dropped["copy"].keys() <= set(ATTRIBUTION)
+    assert () == loaded.non_commercial
+    assert not any(loaded.dropped["not commercial"].values())
+
+
+def test_each_set_is_read_with_its_own_labels(tmp_path: Path) -> None:
+    """What each format's labels say, on rows of our own; a row in doubt is not built."""
+    read = {row.text: row for row in load_rows(write_folder(tmp_path))}
+    known = {
+        "yes": {ABUSE: False, ABUSE_SEXUAL: False},
+        "come closer, dear": {ABUSE: True, ABUSE_SEXUAL: True},
+        "gorps are vermin & worse": {HATE: True, CIVILITY: True},
+        "what a darn mess": {HATE: False, CIVILITY: True},
+        "Please talk to somebody.": {RISK: False},
+        "women cannot drive": {SEXISM: True, SEXISM_STEREOTYPES: True},
+        "my sister drives a bus": {SEXISM: False, SEXISM_STEREOTYPES: False},
+        "gorps are 🐀": {HATE: True, HATE_DEHUMANISING: True, HATE_ORIGIN: True, HATE_RELIGION: False},
+        "WIN a prize, call now": {SPAM: True},
+        "you fool": {TOXICITY: True},
+        "Only a great fool would say so.": {TOXICITY: True},
+        "The rest of the plan is quite sound.": {TOXICITY: False},
+    }
+    assert {text: labels.items() <= read[text].known.items() for text, labels in known.items()} == dict.fromkeys(
+        known, True
+    )
+    assert not {"you are slow", "odd one", "Odd one!", "A post without any mark is not known to be polite."} & set(read)
+    assert ("fool",) == read["Only a great fool would say so."].evidence
+    assert ["agent", "agent", "user"] == [turn.role for turn in read["yes"].messages]
+
+
+def test_what_belongs_together_shares_a_group(tmp_path: Path) -> None:
+    """Conversation, text, context and pair tie rows; a copy that is dropped still ties its conversation."""
+    group = {row.text: row.group for row in load_rows(write_folder(tmp_path))}
+    assert "YES!" not in group
+    assert group["yes"] == group["tell me more"] == group["go on"]
+    assert group["gorps are 🐀"] == group["gorps are 🌷"] != group["such a 🌞 day"]
+    assert group["Cheer up and skip the doctor."] == group["Please talk to somebody."] != group["Hi."]
+
+
+def test_rows_left_out_are_counted(tmp_path: Path) -> None:
+    """By file and row; copies in dispute are counted too."""
+    made = load(write_folder(tmp_path, {"sms_spam/sms_dev.csv": [0]}))
+    assert {"sms": 1} == made.dropped["left out"]
+    assert {"davidson": 2} == made.dropped["tied"]
+    assert "see you" not in {row.text for row in made.rows}
+
+
+def test_rows_of_the_paper_join_the_run(tmp_path: Path) -> None:
+    """They are read beside the folder's sets; a set that forbids commercial use only where that is asked for."""
+    folder, file = write_folder(tmp_path), tmp_path / "chat.jsonl"
+    file.write_bytes(orjson.dumps(SAMPLES["toxic_chat"]))
+    kept = load(folder, only_commercial=False, papers={"toxic_chat": file})
+    assert ("toxic_chat",) == kept.non_commercial
+    assert all(row.group for row in kept.rows)
+    left = load(folder, papers={"toxic_chat": file})
+    assert {"toxic_chat": 1} == left.dropped["not commercial"]
+    assert "toxic_chat" not in {row.source for row in left.rows}
+
+
+def test_command_writes_the_card_and_tells_other_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``train data`` prints what there is; rows that are not the frozen ones end it with an error."""
+    out = tmp_path / "card.md"
+    with pytest.raises(TrainError, match="not the frozen ones"):
+        train_data.data(write_folder(tmp_path), out)
+    assert out.read_text(encoding="utf-8").strip() == capsys.readouterr().out.strip()
+    assert "| convabuse | conversation | 1 of 3 |" in out.read_text(encoding="utf-8")
+
+
+def test_paper_sets_are_named_once() -> None:
+    """A name alone is the hub's, with a file it is the file's."""
+    assert {"aegis2": None, "xstest": Path("x.csv")} == train_data.parse_papers(["aegis2", "xstest=x.csv"])
+    with pytest.raises(UsageError, match="twice"):
+        train_data.parse_papers(["aegis2", "aegis2=x.csv"])
+
+
+@pytest.mark.data
+def test_some_convabuse_texts_were_seen(rows: list[Row]) -> None:
+    """Short messages of its test split stand in the context of training rows; the others were never seen."""
+    parts = split_rows(row for row in rows if row.source == "convabuse")
+    fresh = unseen(parts["test"], parts["train"])
+    assert 0 < len(fresh) < len(parts["test"])
+
+
+def test_unseen_texts_stand_nowhere_in_training() -> None:
+    """Neither judged nor in a context, whatever their case."""
+    trained = [
+        Row(
+            source="convabuse",
+            place="t:0",
+            text="Yes!",
+            known={},
+            context=(Turn(role="agent", text="Shall I go?"), Turn(role="user", text="no")),
+        )
+    ]
+    measured = [Row(source="convabuse", place=f"m:{text}", text=text, known={}) for text in ("yes", "No.", "stay")]
+    assert ["stay"] == [row.text for row in unseen(measured, trained)]
 
 
 def test_missing_list_stops(tmp_path: Path) -> None:

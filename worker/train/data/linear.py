@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
+from worker.errors import TrainError
 from worker.judge.placeholders import mask
 from worker.train.data.rows import Row
 
@@ -26,8 +30,10 @@ _STRONG: Final = 9.5
 _STYLE: Final = ENGLISH_STOP_WORDS | {"ya", "yo", "ur", "wit", "ma", "haha", "rt", "jus", "gon", "u", "real", "sure"}
 
 
-def _tokens(text: str) -> list[str]:
-    return [found.lower() for found in _TOKEN.findall(mask(text)[0])]
+@lru_cache(maxsize=100_000)
+def _tokens(text: str) -> tuple[str, ...]:
+    """Split masked text into words and marks; kept, because each text is in the models of many labels."""
+    return tuple(sys.intern(found.lower()) for found in _TOKEN.findall(mask(text)[0]))
 
 
 class Linear:
@@ -37,13 +43,18 @@ class Linear:
         """Fit on texts and their labels (both classes must occur)."""
         self._vectors: Any = TfidfVectorizer(analyzer=_with_pairs, min_df=2, sublinear_tf=True)
         self._model: Any = LogisticRegression(C=4.0, max_iter=200, class_weight="balanced")
-        self._model.fit(self._vectors.fit_transform(texts), labels)
+        vectors = self._vectors.fit_transform(texts)
+        # More threads gain nothing on sparse rows, and where cores are shared they wait for each other.
+        with threadpool_limits(limits=1):
+            self._model.fit(vectors, labels)
         names = self._vectors.get_feature_names_out()
         weights = self._model.coef_[0] * self._vectors.idf_
         self._weights: dict[str, float] = dict(zip(names, weights.tolist(), strict=True))
 
     def probabilities(self, texts: Sequence[str]) -> list[float]:
         """Return P(label) of each text."""
+        if not texts:
+            return []
         scores: list[float] = self._model.predict_proba(self._vectors.transform(texts))[:, 1].tolist()
         return scores
 
@@ -65,14 +76,24 @@ class Linear:
 
 def _with_pairs(text: str) -> list[str]:
     words = _tokens(text)
-    return words + [f"{first} {second}" for first, second in itertools.pairwise(words)]
+    return [*words, *(f"{first} {second}" for first, second in itertools.pairwise(words))]
 
 
 def fit_all(rows: Sequence[Row]) -> dict[str, Linear]:
-    """Fit one model for each concept, on rows of the training split."""
-    concepts = sorted({key for row in rows for key in row.known})
+    """Fit one model for each concept and each part, on rows of the training split.
+
+    Raises:
+        TrainError: a label is only ever true or only ever false; more rows are needed.
+
+    """
     models = {}
-    for key in concepts:
+    for key in sorted({key for row in rows for key in row.known}):
         known = [row for row in rows if key in row.known]
-        models[key] = Linear([row.text for row in known], [row.known[key] for row in known])
+        labels = [row.known[key] for row in known]
+        if len(set(labels)) == 1:
+            text = (
+                f"all {len(labels)} training rows have {key}={labels[0]}; a linear model needs both, so take more rows"
+            )
+            raise TrainError(text)
+        models[key] = Linear([row.text for row in known], labels)
     return models

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import orjson
+from msgspec import Struct
 
 from worker.errors import TrainError
+from worker.train.data.clean import settle
+from worker.train.data.papers import read_paper
 from worker.train.data.readers import READERS
-from worker.train.data.rows import Row
-from worker.train.data.splits import Split, join_groups, split_of
+from worker.train.data.rows import Row, non_commercial
+from worker.train.data.rows import commercial_only as without_non_commercial
+from worker.train.data.splits import Split, join_groups, normalise, split_of
 
 #: Beside the repository; the data is never part of it.
 DEFAULT_DIR: Final = Path("..") / "shared" / "data"
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """What a run may use, and what was dropped on the way.
+
+    Attributes:
+        rows: each with its group.
+        dropped: reason to source to rows: ``left out`` (kept for evaluation elsewhere), ``empty``, ``copy``,
+            ``outvoted`` and ``tied`` (see ``clean.settle``), ``not commercial``.
+        non_commercial: sources among the rows that forbid commercial use. If there are any, the export
+            has to say so.
+
+    """
+
+    rows: tuple[Row, ...]
+    dropped: dict[str, dict[str, int]]
+    non_commercial: tuple[str, ...]
 
 
 def left_out(folder: Path) -> frozenset[str]:
@@ -34,17 +56,53 @@ def left_out(folder: Path) -> frozenset[str]:
     return frozenset(f"{name}:{number}" for name, numbers in rows.items() for number in numbers)
 
 
-def load_rows(folder: Path) -> list[Row]:
-    """Read every data set that trains.
-
-    Rows of the left-out list are dropped, as are texts without any character. The same text with
-    the same context is kept once per source.
+def load_rows(
+    folder: Path, *, commercial_only: bool = True, papers: Mapping[str, Path | None] | None = None
+) -> list[Row]:
+    """Return the rows of ``load``.
 
     Raises:
-        TrainError: a data set is not there.
+        TrainError: see ``load``.
+
+    """
+    return list(load(folder, only_commercial=commercial_only, papers=papers).rows)
+
+
+def load(folder: Path, *, only_commercial: bool = True, papers: Mapping[str, Path | None] | None = None) -> Loaded:
+    """Read every data set that trains.
+
+    Rows of the left-out list are dropped, as are texts without any character; copies and contradictions
+    are settled within each source. Groups are formed before that, so that a row which is dropped still
+    ties others together.
+
+    Args:
+        folder: the folder of data sets.
+        only_commercial: leave out sets whose licence forbids commercial use.
+        papers: sets of the paper to read too: name to a local file, or None for the hub.
+
+    Raises:
+        TrainError: a data set is not there, or may not be used for training.
 
     """
     barred = left_out(folder)
+    read = _read(folder, papers or {})
+    usable = without_non_commercial(read) if only_commercial else read
+    allowed = [row for row in usable if row.place.split("#")[0] not in barred]
+    filled = [row for row in allowed if row.text]
+    groups = join_groups([row.keys for row in filled])
+    settled = settle(msgspec.structs.replace(row, group=group) for row, group in zip(filled, groups, strict=True))
+    dropped = {
+        "not commercial": _lost(read, usable),
+        "left out": _lost(usable, allowed),
+        "empty": _lost(allowed, filled),
+        "copy": settled.copies,
+        "outvoted": settled.outvoted,
+        "tied": settled.tied,
+    }
+    return Loaded(rows=settled.rows, dropped=dropped, non_commercial=non_commercial(settled.rows))
+
+
+def _read(folder: Path, papers: Mapping[str, Path | None]) -> list[Row]:
     try:
         rows = [row for read in READERS for row in read(folder)]
     except OSError as error:
@@ -52,16 +110,15 @@ def load_rows(folder: Path) -> list[Row]:
             f"data set file {error.filename} cannot be read ({error.strerror}); point --data at the folder of data sets"
         )
         raise TrainError(text) from None
-    kept = _unique(row for row in rows if row.place.split("#")[0] not in barred and row.text)
-    groups = join_groups([row.keys for row in kept])
-    return [msgspec.structs.replace(row, group=group) for row, group in zip(kept, groups, strict=True)]
+    for name, path in papers.items():
+        rows += read_paper(name, path, use="train")
+    return rows
 
 
-def _unique(rows: Iterable[Row]) -> list[Row]:
-    seen: dict[tuple[object, ...], Row] = {}
-    for row in rows:
-        seen.setdefault((row.source, row.role, row.text.casefold(), row.context, tuple(row.known)), row)
-    return list(seen.values())
+def _lost(before: Sequence[Row], after: Sequence[Row]) -> dict[str, int]:
+    lost = Counter(row.source for row in before)
+    lost.subtract(row.source for row in after)
+    return {source: count for source, count in lost.items() if count}
 
 
 def split_rows(rows: Iterable[Row]) -> dict[Split, list[Row]]:
@@ -70,3 +127,13 @@ def split_rows(rows: Iterable[Row]) -> dict[Split, list[Row]]:
     for row in rows:
         parts[split_of(row.group)].append(row)
     return parts
+
+
+def unseen(measured: Iterable[Row], trained: Iterable[Row]) -> list[Row]:
+    """Return the rows whose text stands nowhere in the training rows, neither judged nor as context.
+
+    Groups keep a judged text in one split, but the short messages of a chat (``yes``) also stand in the
+    context of others; ConvAbuse is reported with and without such rows.
+    """
+    seen = {normalise(turn.text) for row in trained for turn in row.messages}
+    return [row for row in measured if normalise(row.text) not in seen]

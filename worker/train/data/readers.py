@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from worker.records import Turn
+from worker.train.data.clean import clean
 from worker.train.data.labels import (
     ABUSE,
     AGREEMENT,
@@ -27,12 +27,10 @@ from worker.train.data.labels import (
     SPAM,
     TOXICITY,
 )
+from worker.train.data.parts import absent, convabuse_types, edos_labels, hatemoji_labels
 from worker.train.data.rows import Row
 from worker.train.data.splits import normalise
 
-#: EDOS vectors that attack or dehumanise women: hate too. The others are sexist, and whether they
-#: are hate is left open (2.2 and 3.1 are mostly swear words, which other sets label as not hate).
-_EDOS_HATE: Final = ("1.1", "1.2", "2.1", "2.3")
 _DIASAFETY: Final = {
     "Offending User": OFFENDING,
     "Risk Ignorance": RISK,
@@ -52,12 +50,6 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield from enumerate(csv.DictReader(file))
 
 
-def _clean(text: str) -> str:
-    """Undo HTML escapes and bring the sets' own placeholders to ours."""
-    plain = html.unescape(html.unescape(text)).replace("[USER]", "@USER")
-    return re.sub(r"\s+", " ", plain.replace("[URL]", "[url]")).strip()
-
-
 def _text_key(text: str) -> str:
     return "text:" + normalise(text)
 
@@ -66,7 +58,7 @@ def read_convabuse(folder: Path) -> Iterator[Row]:
     """Read ConvAbuse: is the user's last message abuse of the bot, in context?
 
     The majority decides. Where only a minority saw abuse the row stays unknown in training; where
-    nobody did, it is no abuse.
+    nobody did, it is no abuse, of no type.
     """
     for name in ("train.csv", "valid.csv"):
         for number, row in _csv(folder / "convabuse" / name):
@@ -74,14 +66,14 @@ def read_convabuse(folder: Path) -> Iterator[Row]:
             if votes and not majority:
                 continue
             turns = [("agent", row["prev_agent"]), ("user", row["prev_user"]), ("agent", row["agent"])]
-            context = tuple(Turn(role=role, text=_clean(text)) for role, text in turns if text.strip(" _"))  # type: ignore[arg-type]
+            context = tuple(Turn(role=role, text=clean(text)) for role, text in turns if text.strip(" _"))  # type: ignore[arg-type]
             keys = (f"convabuse:{row['conv_id']}", _text_key(row["user"]))
             yield Row(
                 source="convabuse",
                 place=f"convabuse/{name}:{number}",
-                text=_clean(row["user"]),
+                text=clean(row["user"]),
                 context=context,
-                known={ABUSE: majority},
+                known=convabuse_types(row) if majority else absent(ABUSE),
                 keys=keys,
             )
 
@@ -91,7 +83,7 @@ def read_davidson(folder: Path) -> Iterator[Row]:
     known = {"0": {HATE: True, CIVILITY: True}, "1": {HATE: False, CIVILITY: True}, "2": {HATE: False, CIVILITY: False}}
     name = "davidson_offensive/labeled_data.csv"
     for number, row in _csv(folder / name):
-        text = _clean(row["tweet"])
+        text = clean(row["tweet"])
         yield Row(
             source="davidson", place=f"{name}:{number}", text=text, known=known[row["class"]], keys=(_text_key(text),)
         )
@@ -103,7 +95,7 @@ def read_diasafety(folder: Path) -> Iterator[Row]:
         lines = (folder / "diasafety" / name).read_bytes().splitlines()
         for number, line in enumerate(lines):
             row = orjson.loads(line)
-            context, answer = _clean(row["context"])[-_MAX_CONTEXT:], _clean(row["response"])
+            context, answer = clean(row["context"])[-_MAX_CONTEXT:].strip(), clean(row["response"])
             yield Row(
                 source="diasafety",
                 place=f"diasafety/{name}:{number}",
@@ -116,18 +108,16 @@ def read_diasafety(folder: Path) -> Iterator[Row]:
 
 
 def read_edos(folder: Path) -> Iterator[Row]:
-    """Read EDOS: sexist or not; attacks and dehumanising vectors are hate as well."""
+    """Read EDOS: sexist or not, and its category; attacks and dehumanising vectors are hate as well."""
     name = "edos_sexism/edos_train_dev.csv"
     for number, row in _csv(folder / name):
-        text, sexist = _clean(row["text"]), row["label_sexist"] == "sexist"
-        known = {SEXISM: sexist}
-        if row["label_vector"].startswith(_EDOS_HATE):
-            known[HATE] = True
+        text, sexist = clean(row["text"]), row["label_sexist"] == "sexist"
+        known = edos_labels(row["label_category"], row["label_vector"]) if sexist else absent(SEXISM)
         yield Row(source="edos", place=f"{name}:{number}", text=text, known=known, keys=(_text_key(text),))
 
 
 def read_hatemoji(folder: Path) -> Iterator[Row]:
-    """Read HatemojiBuild: hateful or not; a pair and its words are one group."""
+    """Read HatemojiBuild: hateful or not, its type and targets; a pair and its words are one group."""
     for name in ("hatemojibuild_train.csv", "hatemojibuild_validation.csv"):
         for number, row in _csv(folder / "hatemoji" / name):
             keys = [_text_key(row["text"]), f"hatemoji:{row['entry_id']}"]
@@ -136,8 +126,8 @@ def read_hatemoji(folder: Path) -> Iterator[Row]:
             yield Row(
                 source="hatemoji",
                 place=f"hatemoji/{name}:{number}",
-                text=_clean(row["text"]),
-                known={HATE: row["label_gold"] == "1"},
+                text=clean(row["text"]),
+                known=hatemoji_labels(row["type"], row["target"]) if row["label_gold"] == "1" else absent(HATE),
                 keys=tuple(keys),
             )
 
@@ -146,7 +136,7 @@ def read_sms(folder: Path) -> Iterator[Row]:
     """Read SMS: spam or ham."""
     name = "sms_spam/sms_dev.csv"
     for number, row in _csv(folder / name):
-        text = _clean(row["text"])
+        text = clean(row["text"])
         yield Row(
             source="sms",
             place=f"{name}:{number}",
@@ -160,7 +150,7 @@ def read_surge(folder: Path) -> Iterator[Row]:
     """Read Surge: a comment that its annotators found toxic, or not."""
     name = "surge_toxicity/toxicity_en.csv"
     for number, row in _csv(folder / name):
-        text = _clean(row["text"])
+        text = clean(row["text"])
         yield Row(
             source="surge",
             place=f"{name}:{number}",
@@ -204,7 +194,7 @@ def _words(text: str) -> list[str]:
 
 def _sentences(place: str, post: str, marked: set[int], insults: set[str]) -> Iterator[Row]:
     for part, found in enumerate(_SENTENCE.finditer(post)):
-        text = _clean(found.group())
+        text = clean(found.group())
         quotes = _runs(post, sorted(marked & set(range(found.start(), found.end()))))
         if len(text) < _MIN_SENTENCE or (not quotes and insults.intersection(_words(text))):
             continue
@@ -213,7 +203,7 @@ def _sentences(place: str, post: str, marked: set[int], insults: set[str]) -> It
             place=f"{place}#{part}",
             text=text,
             known={TOXICITY: bool(quotes)},
-            evidence=tuple(quote for quote in quotes if quote in text),
+            evidence=tuple(quote for quote in map(clean, quotes) if quote and quote in text),
             keys=(_text_key(text), "post:" + normalise(post)),
         )
 

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
 
 from worker.records import Role, Turn
+from worker.train.data.sources import FOLDER_SOURCES, SOURCES
 
-#: Where each set comes from, under which licence, and who made it: for NOTICE and the model card.
+#: Title, licence and origin of each set in the data folder: for NOTICE and the model card.
 ATTRIBUTION: Final[dict[str, tuple[str, str, str]]] = {
-    "convabuse": (
-        "ConvAbuse",
-        "CC BY 4.0",
-        "Cercas Curry, Abercrombie, Rieser (2021); github.com/amandacurry/convabuse",
-    ),
-    "davidson": (
-        "Hate Speech and Offensive Language",
-        "MIT",
-        "Davidson, Warmsley, Macy, Weber (2017); github.com/t-davidson/hate-speech-and-offensive-language",
-    ),
-    "diasafety": ("DiaSafety", "Apache-2.0", "Sun et al. (2022); github.com/thu-coai/DiaSafety"),
-    "edos": (
-        "EDOS: Explainable Detection of Online Sexism",
-        "CC0 1.0",
-        "Kirk, Yin, Vidgen, Röttger (2023); github.com/rewire-online/edos",
-    ),
-    "hatemoji": (
-        "HatemojiBuild",
-        "CC BY 4.0",
-        "Kirk, Vidgen, Röttger, Thrush, Hale (2022); github.com/HannahKirk/Hatemoji",
-    ),
-    "sms": (
-        "SMS Spam Collection v.1",
-        "free for all purposes (author's release note)",
-        "Almeida, Gómez Hidalgo, Yamakami (2011), DocEng",
-    ),
-    "surge": ("Surge AI toxicity sample", "MIT", "Surge AI (2022); github.com/surge-ai/toxicity"),
-    "toxic_spans": (
-        "SemEval-2021 Toxic Spans",
-        "CC0 1.0",
-        "Pavlopoulos et al. (2021), on Civil Comments; github.com/ipavlopoulos/toxic_spans",
-    ),
+    key: (source.title, source.licence, source.origin) for key, source in FOLDER_SOURCES.items()
 }
 
 
@@ -49,10 +20,12 @@ class Row(Struct, frozen=True, kw_only=True):
     """One labelled text.
 
     Attributes:
-        source: key of ``ATTRIBUTION``.
+        source: key of ``SOURCES``, which says licence, origin and whether it is commercial.
         place: ``<file>:<0-based data row>``, with ``#n`` for the nth part of a row that was cut up.
         text: what is judged, with personal data still in it; it is masked before anything is learnt.
         known: concept to label; a concept that is not there is unknown, never false.
+        role: who wrote ``text``.
+        context: the turns before ``text``, oldest first.
         evidence: quotes that stand in ``text`` word for word and show why it is violating.
         keys: what ties it to other rows (conversation, context, text, pair).
         group: the connected component of its keys; set when all rows are read.
@@ -68,3 +41,33 @@ class Row(Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     group: str = ""
+
+    @property
+    def messages(self) -> tuple[Turn, ...]:
+        """The context and then the judged text, oldest first."""
+        return (*self.context, Turn(role=self.role, text=self.text))
+
+    @property
+    def licence(self) -> str:
+        """The licence of its set."""
+        return SOURCES[self.source].licence
+
+    @property
+    def commercial(self) -> bool:
+        """Whether the licence of its set lets a product be built on it."""
+        return SOURCES[self.source].commercial
+
+    @property
+    def origin(self) -> str:
+        """Who made its set, and where it is."""
+        return SOURCES[self.source].origin
+
+
+def commercial_only(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows whose licence lets a product be built on them."""
+    return [row for row in rows if row.commercial]
+
+
+def non_commercial(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Return the sources, sorted, that forbid commercial use. A run with any must mark its export."""
+    return tuple(sorted({row.source for row in rows if not row.commercial}))

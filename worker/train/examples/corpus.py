@@ -9,8 +9,7 @@ from worker.judge import prompt
 from worker.judge.prompt import Text
 from worker.judge.template import Template
 from worker.train.examples import reasoning
-from worker.train.examples.format import OWN, Sample, answer, epoch_groups, message_of
-from worker.train.policies.draw import draw
+from worker.train.examples.format import Sample, answer, epoch_groups, message_of, policy_for
 
 
 def corpus(
@@ -19,7 +18,7 @@ def corpus(
     """Yield the text segments of one epoch of examples; control tokens are not text."""
     for group in epoch_groups(samples, rng):
         row = group[0].row
-        wording = draw(rng, row.known, allowed, OWN[row.source])
+        wording = policy_for(rng, group, allowed)
         segments = prompt.prefix(template, wording.panel, row.role)
         for sample in group:
             known = sample.row.known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -25,11 +26,12 @@ from worker.train.data.labels import (
     SEXISM,
     SPAM,
     TOXICITY,
+    Sense,
 )
 from worker.train.data.linear import Linear
 from worker.train.data.rows import Row
 from worker.train.examples import reasoning
-from worker.train.examples.trie import Example, Trie
+from worker.train.examples.trie import Example, Family, family
 from worker.train.policies.draw import Wording, draw
 
 #: What each set was labelled for.
@@ -44,13 +46,17 @@ OWN: Final[dict[str, tuple[str, ...]]] = {
     "toxic_spans": (TOXICITY,),
 }
 #: Expected copies of a row per epoch, by source and by whether any own label is true.
-#: Davidson's offensive class and EDOS's plain one are thinned; rare and small classes come twice.
+#: Davidson's offensive class and Toxic Spans are large and soon learnt; rare and hard classes come more often.
 COPIES: Final[dict[tuple[str, bool], float]] = {
+    ("convabuse", False): 1.5,
     ("convabuse", True): 3.0,
-    ("davidson", True): 0.45,
-    ("edos", False): 0.5,
-    ("hatemoji", False): 1.5,
-    ("hatemoji", True): 1.5,
+    ("davidson", True): 0.3,
+    ("diasafety", False): 1.5,
+    ("diasafety", True): 1.5,
+    ("edos", False): 0.8,
+    ("edos", True): 1.5,
+    ("hatemoji", False): 2.0,
+    ("hatemoji", True): 2.0,
     ("sms", True): 3.0,
     ("sms", False): 1.2,
     ("surge", False): 2.0,
@@ -61,7 +67,7 @@ COPIES: Final[dict[tuple[str, bool], float]] = {
 _HATE_COPIES: Final = 2.0
 MAX_CHARS: Final = 500
 GROUP_SIZE: Final = 6
-_LABEL_WEIGHT: Final = 4.0
+_LABELS: Final[tuple[Label, ...]] = ("safe", "unsafe")
 
 
 class Sample(Struct, frozen=True, kw_only=True):
@@ -69,6 +75,28 @@ class Sample(Struct, frozen=True, kw_only=True):
 
     row: Row
     quotes: dict[str, tuple[str, ...]]
+    taught: dict[str, float] = {}
+
+
+class Teaching(Struct, frozen=True, kw_only=True):
+    """What counts for how much.
+
+    Attributes:
+        label: weight of the label that is given at once; ``after``: of the one after reasoning.
+        trace, decision: weight of a token of the reasoning, and of a word in it that decides.
+        gold: share of the row's own label in the soft label; the rest is the linear teacher's.
+        traced: share of the rows that are also taught with reasoning.
+        split: share of the message's tokens that are split into the two they were merged from.
+
+    """
+
+    label: float = 16.0
+    after: float = 2.0
+    trace: float = 1.0
+    decision: float = 3.0
+    gold: float = 0.5
+    traced: float = 0.5
+    split: float = 0.1
 
 
 def prepare(rows: Sequence[Row], models: Mapping[str, Linear]) -> list[Sample]:
@@ -101,13 +129,18 @@ def _copies(row: Row) -> float:
 
 
 def epoch_groups(samples: Sequence[Sample], rng: random.Random) -> list[list[Sample]]:
-    """Draw one epoch: rows in groups that can share a policy (same source, role and known concepts)."""
+    """Draw one epoch: rows in groups that can share a policy (same source, role and own known concepts).
+
+    Grouped by all that is known of them, rows of one label would stand together, since what is known
+    depends on the label, and a policy would tell it: 31 % of such groups held both labels, of these over 80 %.
+    """
     drawn: dict[tuple[object, ...], list[Sample]] = {}
     for sample in samples:
         copies = _copies(sample.row)
         row = sample.row
         for _ in range(int(copies) + (rng.random() < copies % 1)):
-            drawn.setdefault((row.source, row.role, frozenset(row.known)), []).append(sample)
+            own = frozenset(row.known).intersection(OWN[row.source])
+            drawn.setdefault((row.source, row.role, own), []).append(sample)
     groups: list[list[Sample]] = []
     for bucket in drawn.values():
         rng.shuffle(bucket)
@@ -125,6 +158,9 @@ class Formatter:
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._known: dict[str, list[int]] = {}
+        vocabulary = tokenizer.get_vocab()
+        merges = json.loads(tokenizer.to_str())["model"]["merges"]
+        self._parts = {vocabulary[a + b]: (vocabulary[a], vocabulary[b]) for a, b in merges}
 
     def ids(self, segments: Sequence[Segment]) -> list[int]:
         """Tokenise segments one by one, as serving does."""
@@ -148,24 +184,91 @@ class Formatter:
         """Return label, ids and end as the model is to write them."""
         return self.ids(answer(self.template, label, cited))
 
-    def examples(self, rng: random.Random, wording: Wording, sample: Sample, *, lm_weight: float) -> list[Example]:
-        """Format one row under one policy twice: the verdict at once, and after reasoning."""
-        row = sample.row
+    def examples(
+        self, rng: random.Random, wording: Wording, sample: Sample, *, lm_weight: float, how: Teaching
+    ) -> list[Example]:
+        """Format one row under one policy: the verdict at once, and for a share of rows after reasoning too."""
+        template, row = self.template, sample.row
+        shared = self.ids(prompt.prefix(template, wording.panel, row.role))
+        asked = shared + self.split(rng, self.ids(prompt.conversation(template, message_of(row))), how.split)
+        start = [_Step(token, lm_weight) for token in asked]
+        label = reasoning.label_of(wording, row.known)
+        chance = unsafe_chance(wording, sample, how.gold)
+        direct = self._opened(reasoning=False) + self._answer(wording, row, how.label, chance)
+        made = [_example(start + direct, len(asked))]
+        if rng.random() < how.traced:
+            sure = float(label == "unsafe")
+            traced = self._thought(rng, wording, sample, how) + self._answer(wording, row, how.after, sure)
+            made.append(_example(start + self._opened(reasoning=True) + traced, len(asked)))
+        return made
+
+    def _opened(self, *, reasoning: bool) -> list[_Step]:
+        return [_Step(token, 0.0) for token in self.ids(prompt.opening(self.template, reasoning=reasoning))]
+
+    def _answer(self, wording: Wording, row: Row, weight: float, chance: float) -> list[_Step]:
         label, named = reasoning.label_of(wording, row.known), reasoning.cited(wording, row.known)
-        last = self.answer_ids(label, named)
-        labelled = [_LABEL_WEIGHT] + [1.0] * (len(last) - 1)
-        asked = self.prompt_ids(wording, row, reasoning=False)
-        direct = Example(ids=asked + last, weights=[lm_weight] * len(asked) + labelled)
-        opened = self.prompt_ids(wording, row, reasoning=True)
-        thought = self.ids([Text(reasoning.write(rng, wording, row.known, sample.quotes))])
-        closed = self.ids(prompt.verdict_opening(self.template))
-        # What the server writes itself (the close and the opening of the verdict) is a target too:
-        # the model has to end its reasoning on its own.
-        traced = Example(
-            ids=opened + thought + closed + last,
-            weights=[lm_weight] * len(opened) + [1.0] * (len(thought) + len(closed)) + [1.0] * len(last),
-        )
-        return [direct, traced]
+        first, *rest = self.answer_ids(label, named)
+        other = self.answer_ids("safe" if label == "unsafe" else "unsafe", ())[0]
+        sure = chance if label == "unsafe" else 1 - chance
+        return [_Step(first, weight * sure, other, weight * (1 - sure)), *(_Step(token, 1.0) for token in rest)]
+
+    def _thought(self, rng: random.Random, wording: Wording, sample: Sample, how: Teaching) -> list[_Step]:
+        """Return the reasoning, its decisions with soft labels, and what the server writes after it.
+
+        The close and the opening of the verdict are targets too: the model has to end its reasoning on its own.
+        """
+        steps: list[_Step] = []
+        chances = [sense_chance(sense, sample, how.gold) for sense in wording.senses]
+        met, unmet = (self.ids([Text(text)])[0] for text in (reasoning.MET, reasoning.NOT_MET))
+        for text, decides in reasoning.segments(rng, wording, sample.row.known, sample.quotes):
+            first, *rest = self.ids([Text(text)])
+            if decides:
+                chance = chances.pop(0)
+                sure, other = (chance, unmet) if first == met else (1 - chance, met)
+                steps.append(_Step(first, how.decision * sure, other, how.decision * (1 - sure)))
+            else:
+                steps.append(_Step(first, how.trace))
+            steps += [_Step(token, how.trace) for token in rest]
+        return steps + [_Step(token, how.trace) for token in self.ids(prompt.verdict_opening(self.template))]
+
+    def split(self, rng: random.Random, ids: Sequence[int], share: float) -> list[int]:
+        """Split a share of the tokens into the two they were merged from, and those parts again."""
+        found: list[int] = []
+        for token in ids:
+            parts = self._parts.get(token) if rng.random() < share else None
+            found += self.split(rng, parts, share) if parts else [token]
+        return found
+
+
+class _Step(Struct, frozen=True):
+    """A token, what it counts for, and what else might stand there."""
+
+    token: int
+    weight: float
+    other: int = 0
+    other_weight: float = 0.0
+
+
+def _example(steps: Sequence[_Step], asked: int) -> Example:
+    soft = [(place, step.other, step.other_weight) for place, step in enumerate(steps) if step.other_weight > 0]
+    return Example(ids=[step.token for step in steps], weights=[step.weight for step in steps], soft=soft, asked=asked)
+
+
+def sense_chance(sense: Sense, sample: Sample, gold: float) -> float:
+    """Return the soft label of one category: ``gold`` parts of the row's own, the rest the teacher's.
+
+    Labels of one row go together, so the chance of any of several is the highest of them.
+    """
+    chances = [0.0]
+    for key in sense.any_of:
+        own = float(sample.row.known.get(key, False))
+        chances.append(gold * own + (1 - gold) * sample.taught.get(key, own))
+    return 1 - max(chances) if sense.negated else max(chances)
+
+
+def unsafe_chance(wording: Wording, sample: Sample, gold: float) -> float:
+    """Return the soft label of a row under a policy."""
+    return max((sense_chance(sense, sample, gold) for sense in wording.senses), default=0.0)
 
 
 def answer(template: Template, label: Label, cited: Sequence[str]) -> list[Segment]:
@@ -179,18 +282,24 @@ def message_of(row: Row) -> Message:
     return Message(tenant_id="train", message_id=row.place[:256], text=row.text, role=row.role, context=row.context)
 
 
-def tries(
+def families(
     samples: Sequence[Sample],
     formatter: Formatter,
     allowed: frozenset[frozenset[str]],
     rng: random.Random,
-    lm_weight: Callable[[], float],
-) -> Iterator[Trie]:
-    """Yield one epoch of training sequences, one per group and policy."""
+    lm_weight: Callable[[random.Random], float],
+    how: Teaching,
+) -> Iterator[Family]:
+    """Yield one epoch of training sequences, one family per group and policy."""
     for group in epoch_groups(samples, rng):
-        row = group[0].row
-        wording = draw(rng, row.known, allowed, OWN[row.source])
-        trie, weight = Trie(), lm_weight()
-        for sample in group:
-            trie.add_all(formatter.examples(rng, wording, sample, lm_weight=weight))
-        yield trie
+        wording, weight = policy_for(rng, group, allowed), lm_weight(rng)
+        shared = formatter.ids(prompt.prefix(formatter.template, wording.panel, group[0].row.role))
+        made = [formatter.examples(rng, wording, sample, lm_weight=weight, how=how) for sample in group]
+        yield family(len(shared), made, weight)
+
+
+def policy_for(rng: random.Random, group: Sequence[Sample], allowed: frozenset[frozenset[str]]) -> Wording:
+    """Draw a policy that a group shares: over labels that are known of every row of it."""
+    labels = [sample.row.known for sample in group]
+    known = sorted(set.intersection(*map(set, labels)))
+    return draw(rng, known, allowed, OWN[group[0].row.source], labels)

@@ -1,4 +1,8 @@
-"""Policies for training: which concepts may stand together, and in which words. Pure, given a generator."""
+"""Policies for training: which concepts may stand together, and in which words. Pure, given a generator.
+
+What a category asks (its ``Sense``) decides the label; name, id, definition, clauses and order vary.
+Wherever name and definition disagree, the definition says what is asked, so a name is never enough.
+"""
 
 from __future__ import annotations
 
@@ -6,126 +10,163 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
-from msgspec import Struct
-
-from worker.policy.model import EffectiveCategory, Panel, Prose
-from worker.records import Clause
-from worker.train.data.labels import Sense, one
+from worker.train.data.labels import PARTS, concept_of, is_part
 from worker.train.data.rows import Row
-from worker.train.policies.wordings import CONCEPTS, Concept
+from worker.train.policies.maker import MAX_CATEGORIES, Maker, Weighed
+from worker.train.policies.wording import Wording
+from worker.train.policies.wordings import CONCEPTS
 
-MAX_CATEGORIES: Final = 3
-_SIZES: Final = ((1, 0.5), (2, 0.35), (3, 0.15))
+__all__ = ["KINDS", "MAX_CATEGORIES", "MIN_ROWS", "Wording", "balanced_sets", "draw", "part_sets", "subsets", "word"]
+
 #: A set of concepts is used only if it has so many safe rows and as many unsafe ones: else the
 #: policy alone would tell the label.
 MIN_ROWS: Final = 100
-_OPAQUE: Final = 0.12
-_OTHER_WORDS: Final = 0.3
-_DEFINITION: Final = 0.6
-_VIOLATES: Final = 0.4
-_ALLOWED: Final = 0.6
+#: The same for parts of a concept, which are rarer: a fraction of ``MIN_ROWS``.
+_PART_ROWS: Final = 4
+MAX_PARTS: Final = 3
+#: So many known concepts still have few sets (246); beyond, sets are small.
+_MANY: Final = 8
+_FEW: Final = 3
+_PART_SIZES: Final = (0.3, 0.35, 0.35)
+_SIZES: Final = (0.45, 0.28, 0.14, 0.07, 0.04, 0.02)
+#: How policies are varied, and how often. A kind that the row's labels do not allow becomes a plain one.
+KINDS: Final[dict[str, float]] = {
+    "plain": 0.46,
+    "opaque": 0.08,
+    "clauses": 0.06,
+    "swapped": 0.07,
+    "narrowed": 0.23,
+    "widened": 0.05,
+    "misnamed": 0.05,
+}
 _WITH_OWN: Final = 0.8
-_NUMBERED: Final = 0.4
-_PROSE: Final = 0.12
-_PROSES: Final = (
-    "Be kind to each other.",
-    "Players may be loud here.",
-    "This is a professional network.",
-    "A market place for private sellers.",
-    "Keep to the subject of the channel.",
-)
-
-
-class Wording(Struct, frozen=True, kw_only=True):
-    """A policy, and what each of its categories asks, in the same order."""
-
-    panel: Panel
-    senses: tuple[Sense, ...]
-
-    def values(self, known: Mapping[str, bool]) -> tuple[bool, ...]:
-        """Return whether a row meets each category.
-
-        Raises:
-            ValueError: the row's labels do not say; such a row is not built.
-
-        """
-        held = [sense.holds(known) for sense in self.senses]
-        if None in held:
-            text = f"a category asks for {self.senses[held.index(None)].any_of}, which the row's labels do not tell"
-            raise ValueError(text)
-        return tuple(bool(value) for value in held)
+#: How much likelier parts are that some of the group's rows show and others do not, or that all show.
+_SPLITS: Final = 6.0
+_HOLDS: Final = 3.0
+#: How often a definition is left alone where no row of the group is in the concept: narrowed, it would be safe for all.
+_SPARED: Final = 0.7
 
 
 def balanced_sets(rows: Iterable[Row], min_rows: int = MIN_ROWS) -> frozenset[frozenset[str]]:
-    """Return the sets of concepts that have at least ``min_rows`` safe and as many unsafe rows."""
+    """Return what a policy may be drawn from: sets with enough safe and enough unsafe rows.
+
+    A set is one of concepts (a policy of several categories) or of parts of one concept (a narrowed
+    definition). Sets of concepts need ``min_rows`` of each, sets of parts a quarter of it.
+    """
     safe: Counter[frozenset[str]] = Counter()
     unsafe: Counter[frozenset[str]] = Counter()
-    for row in rows:
-        for keys in subsets(row.known):
-            (unsafe if any(row.known[key] for key in keys) else safe)[keys] += 1
-    return frozenset(keys for keys in safe | unsafe if min(safe[keys], unsafe[keys]) >= min_rows)
+    for labels, count in Counter(frozenset(row.known.items()) for row in rows).items():
+        known = dict(labels)
+        for keys in (*subsets(known), *part_sets(known)):
+            (unsafe if any(known[key] for key in keys) else safe)[keys] += count
+    return frozenset(keys for keys in safe | unsafe if min(safe[keys], unsafe[keys]) >= _needed(keys, min_rows))
+
+
+def _needed(keys: frozenset[str], min_rows: int) -> int:
+    return max(1, min_rows // _PART_ROWS) if any(map(is_part, keys)) else min_rows
 
 
 def subsets(known: Iterable[str]) -> list[frozenset[str]]:
-    """Return every set of one to ``MAX_CATEGORIES`` known concepts."""
-    keys = sorted(known)
-    sizes = range(1, MAX_CATEGORIES + 1)
+    """Return every set of one to ``MAX_CATEGORIES`` known concepts that there are words for.
+
+    Where more than ``_MANY`` are known, sets have three concepts at most, since their number explodes.
+    """
+    keys = sorted(key for key in known if key in CONCEPTS)
+    sizes = range(1, (MAX_CATEGORIES if len(keys) <= _MANY else _FEW) + 1)
     return [frozenset(chosen) for size in sizes for chosen in itertools.combinations(keys, size)]
 
 
-def draw(rng: random.Random, known: Iterable[str], allowed: frozenset[frozenset[str]], own: Sequence[str]) -> Wording:
-    """Draw a policy over known concepts only; four times out of five one of ``own`` is among them.
+def part_sets(known: Iterable[str]) -> list[frozenset[str]]:
+    """Return every set of one to ``MAX_PARTS`` known parts of one concept."""
+    keys = set(known)
+    sizes = range(1, MAX_PARTS + 1)
+    return [
+        frozenset(chosen)
+        for parts in PARTS.values()
+        for size in sizes
+        for chosen in itertools.combinations([part for part in parts if part in keys], size)
+    ]
 
-    ``own`` are the concepts that the rows' data set was labelled for.
+
+@lru_cache(maxsize=4096)
+def _usable(known: frozenset[str], allowed: frozenset[frozenset[str]]) -> tuple[tuple[frozenset[str], ...], ...]:
+    """Return the allowed sets of known concepts, and those of known parts."""
+    concepts = tuple(keys for keys in subsets(known) if keys in allowed)
+    return concepts, tuple(keys for keys in part_sets(known) if keys in allowed)
+
+
+def draw(
+    rng: random.Random,
+    known: Iterable[str],
+    allowed: frozenset[frozenset[str]],
+    own: Sequence[str],
+    group: Sequence[Mapping[str, bool]] = (),
+) -> Wording:
+    """Draw a policy over known labels only; four times out of five a concept of ``own`` is among them.
+
+    Args:
+        rng: the generator.
+        known: the keys that every row of the group knows.
+        allowed: ``balanced_sets`` of the training rows.
+        own: the concepts that the rows' data set was labelled for.
+        group: the labels of the rows that will share the policy, if they are to steer narrowing: it is rarer
+            where no row is in the concept, and parts that split those that are come first. Both bring the
+            share of unsafe rows under narrowed policies nearer to a half.
+
+    Raises:
+        ValueError: no allowed set is known.
+
     """
-    choices = [keys for keys in subsets(known) if keys in allowed]
-    if rng.random() < _WITH_OWN:
-        choices = [keys for keys in choices if keys & set(own)] or choices
-    sizes = {len(keys) for keys in choices}
-    weights = [(size, weight) for size, weight in _SIZES if size in sizes]
-    size = rng.choices([size for size, _ in weights], [weight for _, weight in weights])[0]
-    keys = sorted(rng.choice([keys for keys in choices if len(keys) == size]))
-    rng.shuffle(keys)
-    return word(rng, keys)
+    concepts, parts = _usable(frozenset(known), allowed)
+    keys = _concepts(rng, concepts, own)
+    target = rng.choice([key for key in keys if key in own] or keys)
+    kind = rng.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+    if kind == "narrowed" and _nobody_in(target, group) and rng.random() < _SPARED:
+        kind = "plain"
+    maker = Maker(rng, keys, target, concepts, _splitting(parts, target, group))
+    return maker.make(kind)
 
 
 def word(rng: random.Random, keys: Sequence[str]) -> Wording:
-    """Put concepts into the words of a policy."""
-    opaque = rng.random() < _OPAQUE
-    numbers = rng.sample(range(1, 40), len(keys))
-    letter = rng.choice("ABCDEGKMRSTX")
-    defined, exact = rng.random() < _DEFINITION, rng.random() < _VIOLATES
-    categories = tuple(
-        _category(rng, CONCEPTS[key], f"{letter}{number}" if opaque else None, defined=defined, exact=exact)
-        for key, number in zip(keys, numbers, strict=True)
-    )
-    prose = (Prose(scope="t", text=rng.choice(_PROSES)),) if rng.random() < _PROSE else ()
-    return Wording(panel=Panel(categories=categories, prose=prose), senses=tuple(map(one, keys)))
+    """Put concepts into the words of a policy that is not varied further."""
+    return Maker(rng, list(keys), keys[0], (), ()).make("plain")
 
 
-def _category(
-    rng: random.Random, concept: Concept, opaque: str | None, *, defined: bool, exact: bool
-) -> EffectiveCategory:
-    other = rng.random() < _OTHER_WORDS
-    violates = rng.sample(concept.violates, rng.randint(1, 2)) if exact else []
-    allowed = [rng.choice(concept.allowed)] if exact and concept.allowed and rng.random() < _ALLOWED else []
-    return EffectiveCategory(
-        scope="t",
-        id=opaque or (rng.choice(concept.ids) if other else concept.ids[0]),
-        name=rng.choice(concept.names) if other else concept.names[0],
-        definition=rng.choice(concept.definitions) if defined else "",
-        violates=_clauses(rng, violates, "v"),
-        allowed=_clauses(rng, allowed, "a"),
-    )
+def _concepts(rng: random.Random, choices: Sequence[frozenset[str]], own: Sequence[str]) -> list[str]:
+    if not choices:
+        text = "no set of the row's concepts is allowed; see balanced_sets"
+        raise ValueError(text)
+    if rng.random() < _WITH_OWN:
+        choices = [keys for keys in choices if not keys.isdisjoint(own)] or choices
+    by_size: dict[int, list[frozenset[str]]] = {}
+    for keys in choices:
+        by_size.setdefault(len(keys), []).append(keys)
+    size = rng.choices(list(by_size), [_SIZES[size - 1] for size in by_size])[0]
+    chosen = sorted(rng.choice(by_size[size]))
+    rng.shuffle(chosen)
+    return chosen
 
 
-def _clauses(rng: random.Random, texts: Sequence[str], letter: str) -> tuple[Clause, ...]:
-    """Give clauses ids as authors do: numbers, or a word of the clause."""
-    numbered = rng.random() < _NUMBERED
-    ids = [
-        f"{letter}{place + 1}" if numbered else max(text.rstrip(".").split(), key=len).lower()
-        for place, text in enumerate(texts)
-    ]
-    return tuple(Clause(id=name, text=text) for name, text in zip(ids, texts, strict=True))
+def _nobody_in(target: str, group: Sequence[Mapping[str, bool]]) -> bool:
+    return bool(group) and not any(known.get(target) for known in group)
+
+
+def _splitting(
+    parts: Sequence[frozenset[str]], target: str, group: Sequence[Mapping[str, bool]]
+) -> tuple[Weighed, ...]:
+    """Weigh the sets of the target's parts: by their size, then by what they say of the group."""
+    mine = [keys for keys in parts if concept_of(next(iter(keys))) == target]
+    sizes = Counter(map(len, mine))
+    inside = [known for known in group if known.get(target)]
+    return tuple((keys, _PART_SIZES[len(keys) - 1] / sizes[len(keys)] * _telling(keys, inside)) for keys in mine)
+
+
+def _telling(keys: frozenset[str], group: Sequence[Mapping[str, bool]]) -> float:
+    """Weigh a set of parts: best are some rows in and some out, then all in, then all out."""
+    values = {any(known.get(key, False) for key in keys) for known in group}
+    if len(values) > 1:
+        return _SPLITS
+    return _HOLDS if True in values else 1.0

@@ -1,0 +1,60 @@
+"""Short runs on made-up rows: a small network that has learnt the format, and recipes to align it with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+import torch
+
+from tests.support.train_rows import some_ready, some_recipe, some_rows, some_samples, some_tokenizer
+from worker.train.rl.problems import Rows
+from worker.train.rl.recipes import GrpoRecipe, load_recipe
+from worker.train.sft import TOKENIZER_FILE, Run
+
+SFT_STEPS: Final = 300
+_TRAIN: Final = 160
+
+
+def small_rows() -> Rows:
+    """Return made-up rows, parted."""
+    samples = tuple(some_samples())
+    return Rows(train=samples[:_TRAIN], dev=samples[_TRAIN:], sets=some_ready().sets)
+
+
+def write_rows(path: Path) -> Path:
+    """Write made-up rows as JSON lines."""
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in some_rows()))
+    return path
+
+
+def small_run(folder: Path) -> Run:
+    """Train a small network until it writes the format more often than not."""
+    recipe, ready = some_recipe(folder, max_steps=SFT_STEPS, layers=2), some_ready()
+    tokenizer = some_tokenizer(ready)
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    (folder / "recipe.json").write_bytes(orjson.dumps({"max_minutes": 5.0, "seed": recipe.seed, "threads": 1}))
+    torch.set_num_threads(1)
+    run = Run(recipe, ready, tokenizer, lambda _: None)
+    run.train()
+    return run
+
+
+def small_recipe(**changes: Any) -> GrpoRecipe:
+    """Return the small model's recipe, cut down to seconds."""
+    short: dict[str, Any] = {
+        "prompts": 64,
+        "prompts_per_step": 8,
+        "epochs": 100.0,
+        "max_steps": 6,
+        "learning_rate": 3e-4,
+        "warmup_steps": 0,
+        "max_response_tokens": 48,
+        "eval_prompts": 16,
+        "eval_steps": 3,
+        "save_steps": 3,
+        "threads": 1,
+    }
+    return msgspec.structs.replace(load_recipe("small-cpu"), **(short | changes))
