@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
+
+from worker.commands import calibrate, train_data, train_grpo
 
 if TYPE_CHECKING:
     from worker.train.recipe import Recipe
 
 app = typer.Typer(help="Train the small model.", no_args_is_help=True)
+
+
+app.command(epilog=train_data.EPILOG)(train_data.data)
+app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)
+app.command(epilog=train_grpo.EPILOG)(train_grpo.grpo)
+app.command(epilog=train_grpo.SAMPLE_EPILOG)(train_grpo.sample)
 
 
 @app.callback()
@@ -25,16 +34,19 @@ def _group() -> None:
 def sft(
     out: Annotated[Path, typer.Option(help="Folder of the run, or of the exported model with --export-only.")],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
-    max_minutes: Annotated[
-        float, typer.Option(min=0.01, help="Budget; the learning rate falls to its end by then.")
-    ] = 60,
+    max_minutes: Annotated[float, typer.Option(min=0.01, help="Budget; with --resume, so many more.")] = 60,
     max_steps: Annotated[int, typer.Option(min=1, help="End after so many steps at the latest.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed draws the same examples.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    decay_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Last part of the budget, in which the learning rate falls.")
+    ] = 0.3,
     layers: Annotated[int, typer.Option(min=1, help="Layers of the network.")] = 5,
     hidden: Annotated[int, typer.Option(min=64, help="Width of the network, a multiple of 64.")] = 256,
     max_rows: Annotated[int, typer.Option(min=0, help="Train on a subset, for a trial (0: all).")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,  # noqa: FBT002
+    canaries: Annotated[int, typer.Option(min=0, help="Made-up secrets to plant; the export looks for them.")] = 50,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run in --out.")] = False,  # noqa: FBT002
     export_only: Annotated[
         Path | None, typer.Option(help="Export this run's checkpoint to --out; no training.")
     ] = None,
@@ -50,9 +62,12 @@ def sft(
         max_steps=max_steps,
         seed=seed,
         threads=threads,
+        device=device,
+        decay_share=decay_share,
         layers=layers,
         hidden=hidden,
         max_rows=max_rows,
+        canaries=canaries,
     )
     if export_only:
         _export(export_only, recipe, test_rows)
@@ -71,13 +86,21 @@ def _export(run: Path, recipe: Recipe, test_rows: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds to import
 
     from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
-    from worker.train.release.export import Trained, document, export, measure  # noqa: PLC0415 - the same
+    from worker.train.release.attach import learnt  # noqa: PLC0415 - the same
+    from worker.train.release.export import Trained, document, export, extract, measure  # noqa: PLC0415 - the same
 
     torch.set_num_threads(recipe.threads)
     trained = Trained(run)
     export(trained, recipe.out)
     _say(f"model folder {recipe.out} written; measuring it")
-    document(trained, recipe.out, measure(trained, make_ready(recipe), test_rows))
+    # The rows and canaries are those of the run, whatever else was given.
+    told = trained.recipe()
+    same = {name: told[name] for name in ("seed", "max_rows", "canaries") if name in told}
+    ready = make_ready(msgspec.structs.replace(recipe, **({"canaries": 0} | same)))
+    rows = [sample.row for sample in ready.train]
+    measured = measure(trained, ready, test_rows)
+    _say("trying to get training texts and canaries back out of it")
+    document(trained, recipe.out, measured, learnt(rows), extract(recipe.out, rows, trained.canaries()))
     _say(f"figures in {recipe.out / 'README.md'}")
 
 

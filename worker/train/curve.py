@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import orjson
 
@@ -25,3 +26,27 @@ def draw(log: Path, picture: Path) -> None:
     other.set(ylabel="mean average precision, dev, direct (orange)", ylim=(0, 1))
     figure.tight_layout()
     figure.savefig(picture, dpi=110)
+
+
+def draw_grpo(log: Path, picture: Path) -> None:
+    """Draw what reinforced alignment's log says: reward, accuracy and format, and the dev rows' false positives."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
+
+    lines = [orjson.loads(line) for line in log.read_bytes().splitlines()]
+    figure = Figure(figsize=(7, 4))
+    axis = figure.subplots()
+    for part, name, style in _GRPO_LINES:
+        found = [(line["step"], line[name]) for line in lines if line["part"] == part and name in line]
+        axis.plot([step for step, _ in found], [value for _, value in found], style, label=f"{name} ({part})")
+    axis.set(xlabel="step", ylim=(0, 1.02), title=log.parent.name)
+    axis.legend()
+    figure.tight_layout()
+    figure.savefig(picture, dpi=110)
+
+
+_GRPO_LINES: Final = (
+    ("train", "reward", "-"),
+    ("train", "format", ":"),
+    ("dev", "accuracy", "o-"),
+    ("dev", "false_positives", "s--"),
+)

@@ -1,4 +1,4 @@
-"""How good a model is on rows that it has not seen: ranking and decisions, per data set and concept."""
+"""How good a model in training is on dev rows: ranking and decisions, without the engine that serves."""
 
 from __future__ import annotations
 
@@ -8,33 +8,11 @@ from typing import Any
 
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from worker.policy.model import EffectiveCategory, Panel
-from worker.train.data.labels import one
-from worker.train.data.rows import Row
-from worker.train.examples.format import MAX_CHARS, OWN, Formatter
+from worker.train.evaluation.cases import Case, canonical, cases
+from worker.train.examples.format import Formatter
 from worker.train.model.scoring import after_reasoning, p_unsafe, reason
-from worker.train.policies.draw import Wording
-from worker.train.policies.wordings import CONCEPTS
 
-Case = tuple[str, Wording, Row, bool]
-
-
-def canonical(key: str) -> Wording:
-    """Return the policy of one concept in its canonical words."""
-    concept = CONCEPTS[key]
-    category = EffectiveCategory(scope="t", id=concept.ids[0], name=concept.names[0], definition=concept.definitions[0])
-    return Wording(panel=Panel(categories=(category,)), senses=(one(key),))
-
-
-def cases(rows: Sequence[Row], limit: int) -> list[Case]:
-    """Return up to ``limit`` rows for each data set and concept that it was labelled for."""
-    found: dict[str, list[Case]] = defaultdict(list)
-    for row in rows:
-        for key in OWN[row.source]:
-            name = f"{row.source}/{key}"
-            if key in row.known and len(row.text) <= MAX_CHARS and len(found[name]) < limit:
-                found[name].append((name, canonical(key), row, row.known[key]))
-    return [case for name in sorted(found) for case in found[name]]
+__all__ = ["canonical", "cases", "direct_scores", "table", "trace_scores"]
 
 
 def direct_scores(model: Any, formatter: Formatter, chosen: Sequence[Case]) -> list[float]:

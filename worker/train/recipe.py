@@ -18,8 +18,10 @@ from worker.train.data.load import load_rows, split_rows
 from worker.train.data.rows import Row
 from worker.train.data.splits import Split
 from worker.train.data.widen import widen
-from worker.train.examples.format import Sample, prepare
+from worker.train.examples.format import OWN, Sample, Teaching, prepare
+from worker.train.examples.teacher import teach
 from worker.train.policies.draw import balanced_sets
+from worker.train.release.canaries import COUNT, make, plant
 
 #: The template of the small models; it travels into their folders as ``rsafe.toml``.
 TEMPLATE_FILE: Final = Path(__file__).parents[1] / "judge" / "templates" / "rsafe-demo.toml"
@@ -31,15 +33,21 @@ class Recipe(Struct, frozen=True, kw_only=True):
     Attributes:
         data: the folder of data sets.
         out: where checkpoint, tokenizer, log and curve go.
-        max_minutes: the run ends then, and the learning rate falls to its end by then.
+        max_minutes: the run ends then; a run that goes on gets so many more.
         max_steps: it ends then at the latest.
         seed, threads: for a run that can be repeated, and for neighbours on the machine.
+        device: ``cpu``, ``cuda`` or ``auto``.
         max_rows: a subset, for a smoke run (0: all).
+        canaries: made-up secrets to plant, so that the export can be tested for what it gives back.
         layers, hidden: the network's size.
-        peak_rate: the highest learning rate.
+        peak_rate: the highest learning rate; ``decay_share``: the last part of the budget, in which it falls.
         step_tokens: nodes per step.
-        lm_share: the share of the run in which prompt tokens are learnt too, and ``lm_weight`` what
-            they count for: a network that starts from nothing has to learn the language first.
+        lm_share: the first part of the run, in which a share ``lm_rows`` of the groups have their prompts'
+            tokens learnt too, each counting for ``lm_weight``: a network that starts from nothing has to
+            learn the language first.
+        dropout: share of states dropped at each layer's end.
+        embedding_scale: standard deviation of the counted start of the embeddings (0: a random start).
+        teaching: what counts for how much in an example.
 
     """
 
@@ -49,14 +57,21 @@ class Recipe(Struct, frozen=True, kw_only=True):
     max_steps: int = 1_000_000
     seed: int = 1
     threads: int = 2
+    device: str = "auto"
     max_rows: int = 0
+    canaries: int = COUNT
     vocab_size: int = 8192
     layers: int = 5
     hidden: int = 256
-    peak_rate: float = 2e-3
+    peak_rate: float = 1e-3
     step_tokens: int = 3072
     lm_share: float = 0.25
     lm_weight: float = 0.3
+    lm_rows: float = 0.2
+    decay_share: float = 0.3
+    dropout: float = 0.1
+    embedding_scale: float = 0.1
+    teaching: Teaching = Teaching()
     checkpoint_minutes: float = 4.0
     eval_minutes: float = 8.0
     eval_rows: int = 80
@@ -91,10 +106,19 @@ def make_ready(recipe: Recipe) -> Ready:
         raise TrainError(text)
     return Ready(
         template=load_demo_template(),
-        train=tuple(prepare(usable, models)),
+        train=tuple(prepare(plant(usable, make(recipe.canaries, recipe.seed), recipe.seed), models)),
         dev=_part(parts["dev"], "dev"),
         test=_part(parts["test"], "test"),
         sets=sets,
+    )
+
+
+def with_teacher(ready: Ready) -> Ready:
+    """Add the linear teachers' soft labels to the training rows."""
+    taught = teach([sample.row for sample in ready.train], OWN)
+    pairs = zip(ready.train, taught, strict=True)
+    return msgspec.structs.replace(
+        ready, train=tuple(msgspec.structs.replace(sample, taught=scores) for sample, scores in pairs)
     )
 
 

@@ -1,7 +1,9 @@
 """Supervised training from scratch, on a budget of minutes.
 
 The learning rate follows the clock, not the step, so that a run on a busy machine still ends as
-planned. A checkpoint every few minutes can be resumed or exported.
+planned: a warm-up, a plateau, and a decay at the end (Hu et al. 2024, MiniCPM). A checkpoint every few
+minutes can be resumed or exported. The one from before the decay is kept beside it, so that a run can go
+on from its plateau in another session as if it had never ended.
 """
 
 from __future__ import annotations
@@ -9,27 +11,33 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import orjson
 import torch
 from tokenizers import Tokenizer
 
+from worker.errors import TrainError
+from worker.judge.placeholders import mask
+from worker.judge.prompt import Text
 from worker.train import curve
 from worker.train.evaluate import cases, direct_scores, table
 from worker.train.examples.batches import Batch, batches
 from worker.train.examples.corpus import corpus
-from worker.train.examples.format import Formatter, tries
+from worker.train.examples.format import OWN, Formatter, families
 from worker.train.examples.tokenizer import PAD, train_tokenizer
-from worker.train.model import checkpoint, network
+from worker.train.model import checkpoint, network, start
 from worker.train.model.checkpoint import Progress
-from worker.train.recipe import Ready, Recipe, make_ready
+from worker.train.recipe import Ready, Recipe, make_ready, with_teacher
 
 TOKENIZER_FILE: Final = "tokenizer.raw.json"
 LOG_FILE: Final = "progress.jsonl"
+PLATEAU_FILE: Final = "plateau.pt"
 _WARM_UP_STEPS: Final = 100
 _END_RATE: Final = 0.04
 _CLIP: Final = 1.0
@@ -55,8 +63,9 @@ class Run:
             "layers": recipe.layers,
             "hidden": recipe.hidden,
         }
-        self.model = network.build(seed=recipe.seed, **self.shape)
-        self.optimizer = torch.optim.AdamW(_decay_groups(self.model), lr=0.0, betas=(0.9, 0.98), foreach=True)
+        self.device = device_of(recipe.device)
+        self.model = network.build(seed=recipe.seed, **self.shape).to(self.device)
+        self.optimizer = torch.optim.AdamW(_decay_groups(self.model), lr=0.0, betas=(0.9, 0.99), fused=True)
         self.progress = Progress()
         self.losses: list[float] = []
 
@@ -65,6 +74,8 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
+        if "random" in state:
+            torch.set_rng_state(state["random"])
 
     @property
     def share(self) -> float:
@@ -72,17 +83,24 @@ class Run:
         by_time = self.progress.elapsed_s / (self.recipe.max_minutes * _MINUTE)
         return min(1.0, max(by_time, self.progress.step / self.recipe.max_steps))
 
+    @property
+    def decaying(self) -> bool:
+        """Whether the last part of the budget has begun."""
+        return self.share > 1 - self.recipe.decay_share
+
     def rate(self) -> float:
-        """Return the learning rate: warm-up by steps, then a cosine over the budget."""
+        """Return the learning rate: warm-up by steps, a plateau, and a straight fall over the budget's last part."""
         warm = min(1.0, (self.progress.step + 1) / min(_WARM_UP_STEPS, 1 + self.recipe.max_steps // 5))
-        cosine = 0.5 * (1 + math.cos(math.pi * self.share))
-        return self.recipe.peak_rate * warm * (_END_RATE + (1 - _END_RATE) * cosine)
+        left = min(1.0, (1 - self.share) / self.recipe.decay_share) if self.recipe.decay_share else 1.0
+        return self.recipe.peak_rate * warm * (_END_RATE + (1 - _END_RATE) * left)
 
     def train(self) -> None:
         """Train until the budget is used up, then save."""
         self.model.train()
         last = last_save = last_check = time.monotonic()
         for batch in self._stream():
+            if self.decaying and not self.progress.decayed:
+                self._keep_plateau()
             self.losses.append(self.step(batch))
             now = time.monotonic()
             self.progress.elapsed_s += now - last
@@ -104,8 +122,8 @@ class Run:
         """Take one step and return its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = network.loss(self.model, batch)
+        with torch.autocast(self.device, dtype=torch.bfloat16):
+            loss = network.loss(self.model, batch.to(self.device), self.recipe.dropout)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
         self.optimizer.step()
@@ -119,7 +137,7 @@ class Run:
         """Measure on dev rows, without reasoning, and log it."""
         self.model.eval()
         chosen = cases(self.ready.dev, self.recipe.eval_rows)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(self.device, dtype=torch.bfloat16):
             found = table(chosen, direct_scores(self.model, self.formatter, chosen))
         self.model.train()
         mean = sum(one["average_precision"] for one in found.values()) / max(1, len(found))
@@ -133,11 +151,19 @@ class Run:
         with contextlib.suppress(FileNotFoundError):
             curve.draw(self.recipe.out / LOG_FILE, self.recipe.out / "curve.png")
 
+    def _keep_plateau(self) -> None:
+        """Keep the last state before the decay; a run that goes on later starts there."""
+        self.save()
+        shutil.copyfile(self.recipe.out / checkpoint.FILE_NAME, self.recipe.out / PLATEAU_FILE)
+        self.progress.decayed = True
+
     def _stream(self) -> Iterator[Batch]:
         skip = self.progress.batch
         while True:
             rng = random.Random(f"{self.recipe.seed}/{self.progress.epoch}")
-            source = tries(self.ready.train, self.formatter, self.ready.sets, rng, self._lm_weight)
+            source = families(
+                self.ready.train, self.formatter, self.ready.sets, rng, self._lm_weight, self.recipe.teaching
+            )
             for number, batch in enumerate(batches(source, self.recipe.step_tokens, network.MAX_POSITIONS)):
                 if number >= skip:
                     self.progress.batch = number + 1
@@ -145,8 +171,9 @@ class Run:
             skip, self.progress.batch = 0, 0
             self.progress.epoch += 1
 
-    def _lm_weight(self) -> float:
-        return self.recipe.lm_weight if self.share < self.recipe.lm_share else 0.0
+    def _lm_weight(self, rng: random.Random) -> float:
+        chosen = rng.random() < self.recipe.lm_rows
+        return self.recipe.lm_weight if chosen and self.share < self.recipe.lm_share else 0.0
 
     def _report(self) -> None:
         done, recent = self.progress, self.losses[-_LOG_EVERY:]
@@ -181,36 +208,89 @@ def tokenizer_for(recipe: Recipe, ready: Ready) -> Any:
     return made
 
 
+def device_of(name: str) -> str:
+    """Return where to train: ``auto`` takes an accelerator if there is one.
+
+    Raises:
+        TrainError: an accelerator is asked for, and there is none.
+
+    """
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        text = "no CUDA accelerator is visible; take --device cpu, or auto"
+        raise TrainError(text)
+    return "cuda" if found and name != "cpu" else "cpu"
+
+
+def start_embeddings(run: Run) -> None:
+    """Start the embeddings from counts and linear models of the training rows' tokens."""
+    samples = run.ready.train
+    texts = [run.formatter.ids([Text(mask(sample.row.text)[0])]) for sample in samples]
+    labels: dict[str, dict[int, bool]] = {}
+    for place, sample in enumerate(samples):
+        for key in OWN[sample.row.source]:
+            if key in sample.row.known:
+                labels.setdefault(f"{sample.row.source}/{key}", {})[place] = sample.row.known[key]
+    weight = run.model.get_input_embeddings().weight
+    vocab, width = weight.shape
+    table = start.embeddings(texts, dict(sorted(labels.items())), vocab, width, run.recipe.seed)
+    with torch.no_grad():
+        weight.copy_(torch.from_numpy(table * run.recipe.embedding_scale))
+
+
 def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
-    """Train from scratch, or go on from the checkpoint in ``recipe.out``.
+    """Train from scratch, or go on from a checkpoint in ``recipe.out``.
+
+    Going on adds ``recipe.max_minutes`` to what the run has used. It goes on from the plateau if the run
+    has decayed, unless ``recipe.decay_share`` is 1: then the decay begins at once.
 
     Raises:
         TrainError: no data, no checkpoint to go on from, or a tokenizer without whole labels.
 
     """
     torch.set_num_threads(recipe.threads)
-    state = checkpoint.load(recipe.out) if resume else None
+    state = checkpoint.load(_latest(recipe)) if resume else None
+    if state:
+        recipe = going_on(recipe, state)
     recipe.out.mkdir(parents=True, exist_ok=True)
     if not resume:
         _forget(recipe.out)
     (recipe.out / "recipe.json").write_bytes(orjson.dumps(_plain(recipe), option=orjson.OPT_INDENT_2))
     say("reading the data sets")
     ready = make_ready(recipe)
+    if recipe.teaching.gold < 1:
+        say("fitting the linear teachers")
+        ready = with_teacher(ready)
     say(f"{len(ready.train)} rows, {len(ready.sets)} sets of categories; training the tokenizer")
     run = Run(recipe, ready, tokenizer_for(recipe, ready), say)
     if state:
         run.resume(state)
-    say(f"{network.parameters(run.model)} parameters; step {run.progress.step}")
+    elif recipe.embedding_scale:
+        start_embeddings(run)
+    say(f"{network.parameters(run.model)} parameters on {run.device}; step {run.progress.step}")
     run.train()
     return run
 
 
+def _latest(recipe: Recipe) -> Path:
+    plateau = recipe.out / PLATEAU_FILE
+    return plateau if plateau.is_file() else recipe.out
+
+
+def going_on(recipe: Recipe, state: dict[str, Any]) -> Recipe:
+    """Add the run's minutes so far to the budget; the decay is a share of the new minutes."""
+    used = state["progress"]["elapsed_s"] / _MINUTE
+    whole = used + recipe.max_minutes
+    share = recipe.decay_share * recipe.max_minutes / whole
+    return msgspec.structs.replace(recipe, max_minutes=whole, decay_share=share)
+
+
 def _plain(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain data, without the machine's paths."""
-    fields = {name: getattr(recipe, name) for name in recipe.__struct_fields__}
-    return {name: value for name, value in fields.items() if not isinstance(value, Path)}
+    plain: dict[str, Any] = msgspec.to_builtins(recipe, enc_hook=str)
+    return {name: value for name, value in plain.items() if name not in {"data", "out"}}
 
 
 def _forget(folder: Path) -> None:
-    for name in (TOKENIZER_FILE, LOG_FILE, checkpoint.FILE_NAME):
+    for name in (TOKENIZER_FILE, LOG_FILE, checkpoint.FILE_NAME, PLATEAU_FILE):
         (folder / name).unlink(missing_ok=True)

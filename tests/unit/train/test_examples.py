@@ -6,6 +6,7 @@ import random
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,14 +15,26 @@ from tests.support.train_rows import some_ready, some_samples, some_tokenizer
 from worker.judge.parse import panel_ids, parse_answer, read
 from worker.judge.prompt import Text, prefix, suffix
 from worker.judge.tokens import Tokens
-from worker.train.data.labels import CIVILITY, HATE
+from worker.train.data.labels import CIVILITY, HATE, Sense
 from worker.train.data.linear import Linear, fit_all
 from worker.train.data.rows import Row
-from worker.train.examples.format import Formatter, Sample, answer, message_of, prepare
-from worker.train.examples.reasoning import cited, label_of, write
+from worker.train.examples.format import (
+    Formatter,
+    Sample,
+    Teaching,
+    answer,
+    message_of,
+    prepare,
+    sense_chance,
+    unsafe_chance,
+)
+from worker.train.examples.reasoning import NOT_MET, cited, label_of, write
 from worker.train.examples.tokenizer import save_tokenizer
 from worker.train.policies.draw import Wording, subsets, word
 from worker.train.recipe import load_demo_template
+
+#: Labels as they stand in the row, reasoning for every row, tokens whole.
+_HARD = Teaching(traced=1.0, split=0.0, gold=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +81,49 @@ def test_example_tokens_are_the_prompt_that_serves(formatter: Formatter) -> None
     """An example is the serving prompt, then what the model writes; only that is a target."""
     sample = some_samples()[0]
     wording = _wording(3, HATE)
-    direct, traced = formatter.examples(random.Random(3), wording, sample, lm_weight=0.0)
+    direct, traced = formatter.examples(random.Random(3), wording, sample, lm_weight=0.0, how=_HARD)
     asked = formatter.prompt_ids(wording, sample.row, reasoning=False)
     assert asked == list(direct.ids[: len(asked)])
     assert 0.0 == sum(direct.weights[: len(asked)])
     assert all(weight > 0 for weight in direct.weights[len(asked) :])
     assert formatter.answer_ids("unsafe", [wording.panel.categories[0].id]) == list(direct.ids[len(asked) :])
     assert traced.ids[-len(direct.ids) + len(asked) :] == direct.ids[len(asked) :]
+
+
+def test_soft_labels_are_targets_beside_the_hard_ones(formatter: Formatter) -> None:
+    """Where the teacher doubts, the other label and the other decision stand beside, with the weight that is left."""
+    (sample,) = [_taught(some_samples()[0], 0.5)]
+    how = Teaching(traced=1.0, split=0.0, gold=0.5, label=8.0, decision=4.0)
+    direct, traced = formatter.examples(random.Random(3), _wording(3, HATE), sample, lm_weight=0.0, how=how)
+    safe = formatter.answer_ids("safe", ())[0]
+    ((place, token, weight),) = direct.soft
+    assert pytest.approx((safe, 2.0)) == (token, weight)
+    assert direct.weights[place] == pytest.approx(6.0)
+    ((decided, other, left),) = traced.soft
+    assert formatter.ids([Text(NOT_MET)])[0] == other
+    assert pytest.approx((3.0, 1.0)) == (traced.weights[decided], left)
+
+
+def test_soft_label_of_a_policy() -> None:
+    """It is the highest of its categories; a negated one counts the other way round."""
+    sample = _taught(some_samples()[0], 0.6)
+    assert sense_chance(Sense((HATE,)), sample, 0.5) == pytest.approx(0.8)
+    assert sense_chance(Sense((HATE,), negated=True), sample, 0.5) == pytest.approx(0.2)
+    assert unsafe_chance(_wording(1, HATE, CIVILITY), sample, 1.0) == pytest.approx(1.0)
+    assert unsafe_chance(_wording(1, HATE, CIVILITY), sample, 0.0) == pytest.approx(1.0)
+
+
+def _taught(sample: Sample, chance: float) -> Sample:
+    return msgspec.structs.replace(sample, taught={HATE: chance})
+
+
+@given(seed=st.integers(0, 500), share=st.floats(0, 1))
+def test_split_tokens_spell_the_same_text(formatter: Formatter, seed: int, share: float) -> None:
+    """Splitting tokens changes how a message is cut, never what it says."""
+    ids = formatter.ids([Text("that darn boss of the tower")])
+    split = formatter.split(random.Random(seed), ids, share)
+    assert formatter._tokenizer.decode(ids) == formatter._tokenizer.decode(split)
+    assert len(split) >= len(ids)
 
 
 def test_reasoning_fits_the_budget(formatter: Formatter) -> None:

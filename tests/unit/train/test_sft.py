@@ -16,7 +16,7 @@ from worker.commands.train import app
 from worker.errors import TrainError
 from worker.train.model import checkpoint
 from worker.train.release.export import Trained, document, export, measure
-from worker.train.sft import TOKENIZER_FILE, Run
+from worker.train.sft import PLATEAU_FILE, TOKENIZER_FILE, Run, device_of, going_on, start_embeddings
 
 STEPS = 24
 
@@ -52,6 +52,68 @@ def test_resume_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert 9 == second.progress.step
     assert 3 == len(second.losses)
     assert second.progress.nodes > first.progress.nodes
+
+
+def test_a_stopped_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    """Stopped in the middle and resumed, dropout and all, a run has the weights of one that ran through.
+
+    What follows the clock (the end of the language-model part, the decay) is left out.
+    """
+    same = {"decay_share": 0.0, "lm_share": 0.0}
+    whole = _run(tmp_path / "whole", 8, **same)
+    whole.train()
+    part = _run(tmp_path / "part", 8, **same)
+    for _, batch in zip(range(4), part._stream(), strict=False):
+        part.step(batch)
+    part.save()
+    rest = _run(tmp_path / "part", 8, **same)
+    rest.resume(checkpoint.load(tmp_path / "part"))
+    rest.train()
+    for one, other in zip(whole.model.parameters(), rest.model.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_rate_rises_stays_and_falls(tmp_path: Path) -> None:
+    """The learning rate warms up, stays at its peak, and ends near nothing."""
+    run = _run(tmp_path, 100, decay_share=0.3)
+    rates = []
+    for step in (0, 40, 69, 85, 100):
+        run.progress.step = step
+        rates.append(run.rate() / run.recipe.peak_rate)
+    assert rates[0] < 0.1
+    assert pytest.approx((1.0, 1.0)) == (rates[1], rates[2])
+    assert 0.4 < rates[3] < 0.6
+    assert rates[4] == pytest.approx(0.04)
+
+
+def test_a_finished_run_goes_on_from_before_its_decay(tmp_path: Path) -> None:
+    """The state before the decay is kept, and more minutes are counted from there."""
+    _run(tmp_path, 10, decay_share=0.5).train()
+    state = checkpoint.load(tmp_path / PLATEAU_FILE)
+    assert 6 == state["progress"]["step"]
+    assert 10 == checkpoint.load(tmp_path)["progress"]["step"]
+    recipe = some_recipe(tmp_path, max_minutes=20.0, decay_share=1.0)
+    state["progress"]["elapsed_s"] = 600.0
+    longer = going_on(recipe, state)
+    assert pytest.approx((30.0, 2 / 3)) == (longer.max_minutes, longer.decay_share)
+
+
+def test_embeddings_start_from_counts(tmp_path: Path) -> None:
+    """Tokens of the rows start from what they stand beside; the scale is the recipe's."""
+    run = _run(tmp_path, 2, embedding_scale=0.1)
+    before = run.model.get_input_embeddings().weight.detach().clone()
+    start_embeddings(run)
+    after = run.model.get_input_embeddings().weight.detach()
+    assert not torch.equal(before, after)
+    assert after.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.3)
+
+
+def test_no_accelerator_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for an accelerator where there is none is an error; auto takes the processor."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert ("cpu", "cpu") == (device_of("auto"), device_of("cpu"))
+    with pytest.raises(TrainError, match="--device"):
+        device_of("cuda")
 
 
 def test_same_seed_same_start(tmp_path: Path) -> None:

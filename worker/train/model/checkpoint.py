@@ -14,7 +14,7 @@ FILE_NAME: Final = "checkpoint.pt"
 
 
 class Progress(Struct, kw_only=True):
-    """How far a run is; ``batch`` counts within ``epoch``."""
+    """How far a run is; ``batch`` counts within ``epoch``; ``decayed`` once its rate has begun to fall."""
 
     step: int = 0
     epoch: int = 0
@@ -22,6 +22,7 @@ class Progress(Struct, kw_only=True):
     nodes: int = 0
     examples: int = 0
     elapsed_s: float = 0.0
+    decayed: bool = False
 
 
 def save(folder: Path, model: Any, optimizer: Any, progress: Progress, shape: dict[str, Any]) -> None:
@@ -31,6 +32,7 @@ def save(folder: Path, model: Any, optimizer: Any, progress: Progress, shape: di
         "optimizer": optimizer.state_dict(),
         "progress": {name: getattr(progress, name) for name in progress.__struct_fields__},
         "shape": shape,
+        "random": torch.get_rng_state(),
     }
     part = folder / f"{FILE_NAME}.part"
     torch.save(state, part)

@@ -11,7 +11,7 @@ from worker.judge import prompt
 from worker.train.data.rows import Row
 from worker.train.examples.batches import collate
 from worker.train.examples.format import Formatter
-from worker.train.examples.trie import Example, Trie
+from worker.train.examples.trie import Example, Family, family
 from worker.train.model import network
 from worker.train.policies.draw import Wording
 
@@ -25,7 +25,7 @@ def p_unsafe(model: Any, formatter: Formatter, prompts: Sequence[Sequence[int]])
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
     for start in range(0, len(order), _BATCH):
         chosen = order[start : start + _BATCH]
-        batch = collate([_single(prompts[place], first[0]) for place in chosen])
+        batch = collate([_single(prompts[place], first[0]) for place in chosen]).to(model.device)
         with torch.inference_mode():
             logits = model.lm_head(network.states(model, batch)[batch.places]).float()[:, first]
         for place, score in zip(chosen, logits.softmax(-1)[:, 1].tolist(), strict=True):
@@ -33,10 +33,8 @@ def p_unsafe(model: Any, formatter: Formatter, prompts: Sequence[Sequence[int]])
     return scores
 
 
-def _single(ids: Sequence[int], target: int) -> Trie:
-    trie = Trie()
-    trie.add(Example(ids=[*ids, target], weights=[0.0] * len(ids) + [1.0]))
-    return trie
+def _single(ids: Sequence[int], target: int) -> Family:
+    return family(0, [[Example(ids=[*ids, target], weights=[0.0] * len(ids) + [1.0])]])
 
 
 def reason(model: Any, formatter: Formatter, cases: Sequence[tuple[Wording, Row]]) -> list[list[int]]:
@@ -57,8 +55,8 @@ def reason(model: Any, formatter: Formatter, cases: Sequence[tuple[Wording, Row]
         shown = torch.tensor([[0] * (width - len(prompts[p])) + [1] * len(prompts[p]) for p in chosen])
         with torch.inference_mode():
             out = model.generate(
-                input_ids=ids,
-                attention_mask=shown,
+                input_ids=ids.to(model.device),
+                attention_mask=shown.to(model.device),
                 max_new_tokens=template.reasoning_max_tokens,
                 do_sample=False,
                 eos_token_id=close,

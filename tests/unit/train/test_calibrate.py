@@ -1,0 +1,209 @@
+"""Fitting a calibration: the curve, what it is worth, thresholds, band; and the folder it is written into."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fake_engine import FakeEngine, Script
+from tests.support.papers import save_coverage
+from tests.support.tiny_model import save_tokenizer, tiny_tokens
+from tests.support.train_rows import some_rows
+from worker.config import Settings
+from worker.errors import TrainError
+from worker.judge.calibration import Calibration, load_calibration, logit
+from worker.judge.judge import RsafeJudge
+from worker.train.evaluation.metrics import best_threshold as slow_threshold
+from worker.train.evaluation.metrics import decisions
+from worker.train.release.attach import attach, key_of
+from worker.train.release.calibrate import MIN_EACH, Scored, best_threshold, fit, fit_method, review_band
+from worker.train.release.judged_rows import RawScores, raw_scores
+
+NAMES = {"hate": ("U7", "Hate"), "spam": ("SP", "Spam")}
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def _rows(count: int, slope: float = 3.0, shift: float = 2.0, seed: int = 1) -> Scored:
+    """Return rows whose label is drawn by a chance, and scored too surely and too high."""
+    rng = random.Random(seed)
+    chances = [_sigmoid(rng.gauss(0, 2)) for _ in range(count)]
+    return Scored(
+        scores=[_sigmoid(slope * logit(chance) + shift) for chance in chances],
+        labels=[rng.random() < chance for chance in chances],
+        categories=["hate" if number % 3 else "spam" for number in range(count)],
+    )
+
+
+def test_the_curve_is_found_again() -> None:
+    """Scores that are a bent form of the true chances are bent back."""
+    found = fit_method(_rows(4000), NAMES, seed=1)
+
+    assert found.curve is not None
+    assert found.curve.slope == pytest.approx(1 / 3, abs=0.03)
+    assert found.curve.intercept == pytest.approx(-2 / 3, abs=0.1)
+    assert found.ece_after is not None
+    assert (found.ece_before > 0.1, found.ece_after < 0.03) == (True, True)
+    assert found.brier_after is not None
+    assert found.brier_after < found.brier_before
+
+
+def test_the_same_seed_gives_the_same_file() -> None:
+    """Held-out parts and bootstrap are drawn by the seed alone."""
+    assert fit_method(_rows(400), NAMES, seed=4) == fit_method(_rows(400), NAMES, seed=4)
+
+
+def test_rows_without_a_score_are_counted() -> None:
+    """What was truncated has no score; it cannot be fitted, and is not hidden."""
+    whole = _rows(300)
+    holes = msgspec.structs.replace(whole, scores=[None, None, *whole.scores[2:]])
+    found = fit_method(holes, NAMES, seed=1)
+
+    assert (found.rows, found.unscored) == (298, 2)
+    with pytest.raises(TrainError, match="no calibration row was given a score"):
+        fit_method(Scored(scores=[None], labels=[True], categories=["hate"]), NAMES, seed=1)
+
+
+@pytest.mark.parametrize(
+    "rows, reason",
+    [
+        (Scored(scores=[0.9, 0.1] * 60, labels=[False, True] * 60, categories=["hate"] * 120), "do not rise"),
+        (Scored(scores=[0.9, 0.1] * 60, labels=[True] + [False] * 119, categories=["hate"] * 120), "fewer than"),
+    ],
+    ids=["turned round", "one label"],
+)
+def test_no_curve_where_none_can_be_had(rows: Scored, reason: str) -> None:
+    """Scores stay raw, and the file says why; a falling curve would turn verdicts round."""
+    found = fit_method(rows, NAMES, seed=1)
+
+    assert (found.curve, reason in found.reason, found.ece_after) == (None, True, None)
+
+
+def test_separable_scores_stay_finite() -> None:
+    """Where every score is right the slope is bounded, by targets that leave a little doubt."""
+    curve, _ = fit(np.array([0.1] * 50 + [0.9] * 50), np.array([False] * 50 + [True] * 50))
+
+    assert curve is not None
+    assert 0.9 < curve(0.9) < 1.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=2, max_size=60))
+def test_the_best_threshold_is_the_best(rows: Sequence[tuple[int, bool]]) -> None:
+    """No threshold between two scores has a higher macro-F1, and the value is that of deciding by it."""
+    scores, labels = np.array([score / 12 for score, _ in rows]), np.array([label for _, label in rows])
+    if labels.all() or not labels.any():
+        return
+    best, macro = best_threshold(scores, labels)
+
+    def reached(threshold: float) -> float:
+        return decisions(labels, scores >= threshold).macro_f1
+
+    assert reached(best) == pytest.approx(macro)
+    points = np.unique(scores)
+    assert all(reached(step) <= macro + 1e-9 for step in (points[1:] + points[:-1]) / 2)
+    if points.size > 1:
+        assert reached(slow_threshold(labels, scores)) == pytest.approx(macro)
+
+
+def test_thresholds_by_category() -> None:
+    """Each has its interval around it; too few rows of a label give none."""
+    rows = _rows(600)
+    few = [number for number, category in enumerate(rows.categories) if category == "spam"][3 * MIN_EACH :]
+    kept = [number for number in range(600) if number not in few]
+    hard = Scored(
+        scores=[rows.scores[number] for number in kept],
+        labels=[rows.labels[number] and rows.categories[number] == "hate" for number in kept],
+        categories=[rows.categories[number] for number in kept],
+    )
+    found = fit_method(hard, NAMES, seed=1).thresholds
+
+    hate, spam = found["hate"], found["spam"]
+    assert (hate.id, hate.name, spam.threshold, spam.unsafe) == ("U7", "Hate", None, 0)
+    assert hate.threshold is not None
+    assert hate.low is not None
+    assert hate.high is not None
+    assert 0 < hate.low <= hate.threshold <= hate.high < 1
+
+
+def test_the_band_is_where_decisions_fail() -> None:
+    """Of scores that are right at both ends and a coin's throw between, the band is what lies between."""
+    scores = np.linspace(0, 1, 1000)
+    coin = itertools.cycle([True, False])
+    labels = np.array([next(coin) if 0.4 < score < 0.7 else score >= 0.5 for score in scores])
+    band = review_band(scores, labels)
+
+    assert band is not None
+    assert band.low == pytest.approx(0.4, abs=0.06)
+    assert band.high == pytest.approx(0.7, abs=0.06)
+    assert band.error_inside > 0.3
+    assert band.error_outside < 0.02
+    inside = (scores >= band.low) & (scores <= band.high)
+    assert band.rows == pytest.approx(inside.mean(), abs=1e-4)
+
+
+def test_no_band_where_nothing_fails() -> None:
+    """A model that is right everywhere needs no review; too few rows say nothing."""
+    scores = np.linspace(0, 1, 400)
+
+    assert review_band(scores, scores >= 0.5) is None
+    assert review_band(scores[:20], scores[:20] < 0.5) is None
+
+
+def _judged(folder: Path) -> RawScores:
+    """Score made-up rows by a judge whose model leans to unsafe for vermin and bosses alike, too surely."""
+    save_tokenizer(folder)
+    engine = FakeEngine(
+        tiny_tokens()[0], lambda text: Script(reasoning="hm", p_unsafe=0.999 if "vermin" in text else 0.6)
+    )
+    settings = Settings(model=str(folder))
+    judge = RsafeJudge(settings, lambda _settings, _folder: engine, calibrated=False)
+    return asyncio.run(raw_scores(judge, settings, some_rows(120), 100, 1, lambda _: None))
+
+
+def test_from_judging_to_the_folder(tmp_path: Path) -> None:
+    """Both methods are judged, fitted and drawn; the judge takes the file, and a second fit replaces it."""
+    raw = _judged(tmp_path)
+    made = attach(tmp_path, raw, seed=3)
+
+    assert set(raw.scored) == {"direct", "trace"}
+    assert len(raw.scored["direct"].scores) == 200
+    assert load_calibration(tmp_path, key_of(tmp_path)) == made
+    assert (made.seed, made.split, made.engine) == (3, "calib", "fake 1, none, none")
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    assert made.methods["trace"].curve is not None
+    assert attach(tmp_path, raw, seed=3) == made
+
+
+def test_the_card_is_made_anew(tmp_path: Path) -> None:
+    """It shows curve and thresholds, and keeps what the export measured."""
+    raw = _judged(tmp_path)
+    save_coverage(tmp_path)
+    facts = {
+        "name": "rsafe-demo-0m",
+        "parameters": 7,
+        "date": "2026-01-02",
+        "recipe": {"max_minutes": 1, "seed": 1, "threads": 1},
+        "progress": {"step": 5, "nodes": 6, "epoch": 0, "elapsed_s": 60.0},
+        "measured": {},
+        "learnt": {"sources": ["sms"], "non_commercial": []},
+    }
+    (tmp_path / "metrics.json").write_bytes(orjson.dumps(facts))
+    made: Calibration = attach(tmp_path, raw, seed=1)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+
+    assert f"error {made.methods['trace'].ece_before:.3f} before" in card
+    assert "| U7 Hate & Discrimination |" in card
+    assert "SMS Spam Collection" in (tmp_path / "NOTICE").read_text(encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Policy pairs: what is asked, when a pair counts, and the shares."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from tests.support.evaluating import answer, made_rows, row
+from worker.train.data.labels import SPAM, TOXICITY
+from worker.train.evaluation import following
+from worker.train.evaluation.cases import canonical, canonical_of
+from worker.train.evaluation.following import Held, figures, put_together, questions, right_labels
+from worker.train.policies.following import Pair, pairs
+
+SPAM_ROW = row("claim your prize", known={SPAM: True, TOXICITY: False}, source="sms")
+REMOVED = Pair(kind="removed", flip=True, row=SPAM_ROW, before=canonical(SPAM), afters=(canonical(TOXICITY),))
+REORDERED = Pair(
+    kind="reordered",
+    flip=False,
+    row=SPAM_ROW,
+    before=canonical_of((SPAM, TOXICITY)),
+    afters=(canonical_of((TOXICITY, SPAM)), canonical_of((SPAM, TOXICITY))),
+)
+
+
+def held(number: int, *, before: bool, after: bool, **fields: object) -> Held:
+    """Return a pair with what came of it."""
+    given = {"kind": "removed", "flip": True, "group": f"g{number}", "unsafe": True, "listed": True}
+    return Held(before=before, after=after, **(given | fields))  # type: ignore[arg-type]
+
+
+def test_every_side_is_asked() -> None:
+    """Side 0 is before; labels follow the policy of each side."""
+    asked = questions([REMOVED, REORDERED], "direct")
+
+    assert [one.place for one in asked] == ["made:0|0/0", "made:0|0/1", "made:0|1/0", "made:0|1/1", "made:0|1/2"]
+    assert [one.unsafe for one in asked] == [True, False, True, True, True]
+    assert {one.name for one in asked} == {"following/removed", "following/reordered"}
+    assert right_labels(REMOVED) == ("unsafe", "safe")
+
+
+def test_a_pair_counts_if_every_side_is_right() -> None:
+    """Of several afters the worst counts."""
+    scores = [0.9, 0.1, 0.9, 0.9, 0.1]
+    asked = questions([REMOVED, REORDERED], "direct")
+    found = [
+        answer(0, unsafe=one.unsafe, score=score, place=one.place, name=one.name)
+        for one, score in zip(asked, scores, strict=True)
+    ]
+
+    removed, reordered = put_together([REMOVED, REORDERED], reversed(found))
+
+    assert (removed.before, removed.after, removed.flip, removed.unsafe) == (True, True, True, True)
+    assert (reordered.before, reordered.after) == (True, False)
+
+
+def test_shares_over_right_and_over_all() -> None:
+    """Four pairs, three right before, two of those right after."""
+    part = [
+        held(0, before=True, after=True),
+        held(1, before=True, after=True),
+        held(2, before=True, after=False),
+        held(3, before=False, after=True),
+    ]
+
+    found = figures(part, seed=1)["removed"]
+
+    assert (found.pairs, found.before) == (4, 3)
+    assert found.over_right is not None
+    assert found.over_right.value == pytest.approx(2 / 3)
+    assert found.over_all.value == 0.5
+    assert found.listed == 1
+    assert found.over_listed.value == -0.5
+
+
+def test_the_lower_class_counts() -> None:
+    """Pairs that were unsafe are all right, half of those that were safe."""
+    part = [held(n, before=True, after=True) for n in range(4)]
+    part += [held(n + 4, before=True, after=n % 2 == 0, unsafe=False) for n in range(4)]
+
+    found = figures(part, seed=1)["removed"]
+
+    assert (found.unsafe_before, found.safe_before) == (1.0, 0.5)
+    assert found.lower is not None
+    assert found.lower.value == pytest.approx(0.5)
+    only = figures(part[4:], seed=1)["removed"]
+    assert only.unsafe_before is None
+    assert only.lower == only.over_right
+
+
+def test_lists_hold_their_kinds() -> None:
+    """What must flip, what must hold, controls apart; edits stand beside their controls."""
+    part = [
+        held(0, before=True, after=True, kind="narrowed"),
+        held(1, before=True, after=True, kind="narrowed_kept", flip=False),
+        held(2, before=True, after=True, kind="renamed", flip=False),
+    ]
+
+    found = figures(part, seed=1)
+
+    assert {name: one.pairs for name, one in found.items()} == {
+        following.FLIP: 1,
+        following.HOLD: 1,
+        following.CONTROL: 1,
+        following.EDITS: 2,
+        "narrowed": 1,
+        "narrowed_kept": 1,
+        "renamed": 1,
+    }
+
+
+def test_nothing_right_before() -> None:
+    """There is no share over nothing, and 0 over all."""
+    found = figures([held(0, before=False, after=True)], seed=1)["removed"]
+
+    assert (found.over_right, found.lower, found.over_all.value) == (None, None, 0)
+
+
+def test_scores_under_swapped_policies() -> None:
+    """Only the changed side of exchanged policies is calibrated."""
+    name = "following/violates_allowed_swapped"
+    found = [
+        answer(0, unsafe=True, score=0.2, name=name, place="x|0/0"),
+        answer(1, unsafe=False, score=0.8, name=name, place="x|0/1"),
+        answer(2, unsafe=False, score=0.8, name="following/renamed", place="x|1/1"),
+    ]
+
+    calibration = following.swapped_calibration(found)
+
+    assert calibration is not None
+    assert calibration.rows == 1
+    assert calibration.ece == pytest.approx(0.8)
+    assert following.swapped_calibration(found[2:]) is None
+
+
+def test_a_model_that_reads_everything_gets_everything_right() -> None:
+    """Over real pairs of made-up rows: right answers are 1 everywhere, and names alone are worse."""
+    chosen = pairs(made_rows(80, "rows"), random.Random(1), 8)
+    found = [
+        answer(n, unsafe=one.unsafe, score=float(one.unsafe), place=one.place, name=one.name, group=one.group)
+        for n, one in enumerate(questions(chosen, "direct"))
+    ]
+
+    table = figures(put_together(chosen, found), seed=1)
+
+    assert chosen
+    assert all(one.over_all.value == 1 and one.over_right and one.over_right.low == 1 for one in table.values())
+    assert np.mean([one.listed for one in table.values()]) < 1

@@ -1,0 +1,121 @@
+"""Tables of quality, thresholds, and the comparison with the baseline."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.evaluating import answer, many
+from worker.train.evaluation import quality
+from worker.train.evaluation.quality import POOLED
+
+LABELS = [True, True, False, False] * 10
+SCORES = [0.9, 0.4, 0.35, 0.1] * 10
+
+
+def test_served_and_tuned() -> None:
+    """At 0.5 a quarter is missed; at the threshold from other rows nothing is."""
+    found = many(LABELS, SCORES)
+
+    table = quality.table(found, found, seed=1)
+
+    assert table.pooled.served.recall == 0.5
+    assert table.pooled.threshold == pytest.approx(0.375)
+    assert table.pooled.tuned is not None
+    assert table.pooled.tuned.macro_f1 == 1
+    assert table.pooled.average_precision is not None
+    assert table.pooled.average_precision.value == 1
+    assert list(table.by_set) == ["sms/spam"]
+    assert table.by_set["sms/spam"] == table.by_source["sms"] == table.by_category["spam"] == table.pooled
+
+
+def test_what_was_not_judged_is_wrong() -> None:
+    """A truncated row counts against both classes, and has no score to calibrate."""
+    found = [
+        answer(0, unsafe=True, score=None),
+        answer(1, unsafe=False, score=None, status="contradictory"),
+        answer(2, unsafe=True, score=0.9),
+        answer(3, unsafe=False, score=0.1),
+    ]
+
+    one = quality.table(found, [], seed=1).pooled
+
+    assert (one.served.accuracy, one.served.recall, one.served.fpr) == (0.5, 0.5, 0.5)
+    assert one.statuses == {"contradictory": 1, "judged": 2, "truncated": 1}
+    assert one.calibration is not None
+    assert one.calibration.rows == 2
+    assert (one.threshold, one.tuned) == (None, None)
+    limits = {POOLED: 0.5}
+    tuned = quality.tuned_of(found, limits)
+    assert tuned is not None
+    assert tuned.tolist() == [False, True, True, False]
+
+
+def test_thresholds_need_rows_of_both_labels() -> None:
+    """A set with few rows takes the threshold of all."""
+    few = many([True, False], [0.9, 0.8], name="surge/toxicity")
+
+    limits = quality.thresholds([*many(LABELS, SCORES), *few])
+
+    assert set(limits) == {"sms/spam", POOLED}
+    assert quality.thresholds([]) == {}
+
+
+def test_several_thresholds_are_not_one() -> None:
+    """A pooled row of sets with different thresholds names none."""
+    sets = [*many(LABELS, SCORES), *many(LABELS, [score / 2 for score in SCORES], name="surge/toxicity")]
+
+    table = quality.table(sets, sets, seed=1)
+
+    assert table.pooled.threshold is None
+    assert table.by_set["surge/toxicity"].threshold == pytest.approx(0.1875)
+
+
+def test_one_class_has_no_average_precision() -> None:
+    """There is nothing to rank."""
+    assert quality.table(many([False] * 4, [0.1] * 4), [], seed=1).pooled.average_precision is None
+
+
+def test_versus_is_paired_and_tuned_alike() -> None:
+    """A baseline with reversed scores is worse on every resample; one with the same scores is equal."""
+    found, tuning = many(LABELS, SCORES), many(LABELS, SCORES)
+    same = {"sms/spam": {one.place: one.score or 0.0 for one in found}}
+    reversed_ = {"sms/spam": {one.place: 1 - (one.score or 0.0) for one in found}}
+
+    equal = quality.versus(found, tuning, same, lambda one: one.name, seed=1)["sms/spam"]
+    better = quality.versus(found, tuning, reversed_, lambda one: one.name, seed=1, suffix=" x")["sms/spam x"]
+
+    assert (equal.difference.low, equal.difference.high) == (0, 0)
+    assert equal.model == equal.baseline
+    assert equal.model_threshold == equal.baseline_threshold
+    assert better.difference.low > 0
+    assert better.tuning_rows == 40
+
+
+def test_versus_needs_both_sides() -> None:
+    """Rows that the baseline did not score are left out; a part without tuning rows too."""
+    found = many(LABELS, SCORES)
+
+    assert quality.versus(found, found, {}, lambda one: one.name, seed=1) == {}
+    half = {"sms/spam": {one.place: 0.5 for one in found[:20]}}
+    assert quality.versus(found, found, half, lambda one: one.name, seed=1)["sms/spam"].rows == 20
+    assert quality.versus(found, [], half, lambda one: one.name, seed=1) == {}
+
+
+def test_cost_by_hand() -> None:
+    """Medians and means."""
+    found = [answer(n, unsafe=True, score=0.9, engine_ms=10.0 * n, tokens=(100, 50, n, n + 2)) for n in range(11)]
+
+    cost = quality.cost(found)
+
+    assert (cost.p50_ms, cost.p95_ms) == (50, 95)
+    assert (cost.prompt_tokens, cost.cached_tokens, cost.reasoning_tokens, cost.output_tokens) == (100, 50, 5, 7)
+    with pytest.raises(ValueError, match="no answers"):
+        quality.cost([])
+
+
+def test_the_better_method_ranks_better() -> None:
+    """By average precision, pooled."""
+    good, bad = quality.table(many(LABELS, SCORES), [], 1), quality.table(many(LABELS, SCORES[::-1]), [], 1)
+
+    assert quality.better_method({"direct": bad, "trace": good}) == "trace"
+    assert quality.better_method({"direct": good, "trace": good}) == "direct"

@@ -1,0 +1,311 @@
+"""Reports as files, Markdown and pictures; comparisons; and what the command refuses."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from tests.support.evaluating import answer, made_data, many
+from tests.support.tiny_model import save_tokenizer
+from worker import cli
+from worker.commands.evaluate import EvalOptions, evaluate, options_of
+from worker.config import Settings
+from worker.errors import ModelError, TrainError, UsageError
+from worker.train.evaluation import fairness, formats, quality, reasoning
+from worker.train.evaluation.bootstrap import Interval
+from worker.train.evaluation.compare import compare
+from worker.train.evaluation.data import CALIB_FOR, DEV_FOR, in_order, make_data
+from worker.train.evaluation.following import Held, figures
+from worker.train.evaluation.judging import Answered
+from worker.train.evaluation.markdown import grid, render, render_comparison
+from worker.train.evaluation.plots import draw
+from worker.train.evaluation.report import JSON_FILE, Evaluation, Facts, Report, load, save
+
+LABELS: Final = [True, True, False, False] * 6
+SCORES: Final = [0.9, 0.4, 0.35, 0.1] * 6
+HALF: Final = Interval(value=0.5, low=0.4, high=0.6)
+HELD: Final = [
+    Held(kind=kind, flip=kind == "removed", group=str(n), unsafe=n % 2 == 0, before=True, after=n < 3, listed=n < 2)
+    for kind in ("removed", "renamed")
+    for n in range(4)
+]
+
+
+def facts(**changes: Any) -> Facts:
+    """Return facts of a made-up run."""
+    given: dict[str, Any] = {
+        "date": dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC),
+        "seed": 1,
+        "split": "dev",
+        "rows_limit": 24,
+        "model": "made-up",
+        "fingerprint": "ab" * 32,
+        "calibration": None,
+        "engine": "none",
+        "in_flight": 4,
+        "wall_s": 1.5,
+        "data_files": {"made.csv": "0" * 64},
+        "rows_digest": "1" * 64,
+    }
+    return Facts(**(given | changes))
+
+
+def evaluation(**changes: Any) -> Evaluation:
+    """Return an evaluation with every part."""
+    found = many(LABELS, SCORES)
+    table = quality.table(found, found, seed=1)
+    versus = quality.versus(found, found, {"sms/spam": {one.place: 0.5 for one in found}}, lambda one: one.name, seed=1)
+    calibration = table.pooled.calibration
+    assert calibration is not None
+    report = Report(
+        facts=facts(),
+        questions=len(found),
+        unparsed_as_served=0,
+        better_method="direct",
+        quality={"direct": table},
+        wording={"direct": table},
+        cost={"direct": quality.cost(found)},
+        baseline={"direct": versus},
+        format=formats.Format(rows=4, unparsed=0.25, statuses={"judged": 3}, agreement=0.75, agreement_parsed=None),
+        repeated={"direct": formats.Repeated(rows=4, flips=0.0, max_score_change=0.001)},
+        following={"direct": figures(HELD, seed=1)},
+        swapped_calibration={"direct": calibration},
+        citation={
+            "direct": reasoning.Citation(
+                true_positives=4, right=HALF, any_right=0.5, majority=0.25, linear=0.5, over_linear=HALF
+            )
+        },
+        quotes=reasoning.Quotes(reasonings=3, quotes=2, verbatim=None),
+        evidence=reasoning.Evidence(rows=2, all=HALF, true_positives=None, whole_text=0.3, linear=0.1),
+        forced={"opposite word": reasoning.Forced(rows=3, changed=HALF, contradictory=0.0)},
+        identity={
+            "direct": {
+                "hate": fairness.Gap(
+                    rows=9, terms=2, fpr=0.1, gap=None, highest=(("old", 0.2),), lowest=(("old", 0.2),)
+                )
+            }
+        },
+        hard={"direct": {"spam": {"all": fairness.Rate(rows=3, fpr=0.5, unjudged=0)}}},
+    )
+    return Evaluation(report=msgspec.structs.replace(report, **changes), answers=tuple(found))
+
+
+def test_a_report_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    """Record and answers alike, and the file says the seed, the date, the fingerprint and the data."""
+    made = evaluation()
+
+    save(made, tmp_path / "out")
+
+    assert load(tmp_path / "out") == made
+    text = (tmp_path / "out" / JSON_FILE).read_text(encoding="utf-8")
+    for wanted in ('"seed": 1', "2026-01-02", "ab" * 32, "0" * 64):
+        assert wanted in text
+
+
+def test_folders_without_a_report(tmp_path: Path) -> None:
+    """Absent, not ours, not writable: the cause and the cure in one line."""
+    with pytest.raises(UsageError, match=r"cannot be read .*; give folders that 'rsafe eval --out' wrote"):
+        load(tmp_path)
+    (tmp_path / JSON_FILE).write_text("{}", encoding="utf-8")
+    (tmp_path / "answers.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match="run 'rsafe eval' again"):
+        load(tmp_path)
+    with pytest.raises(UsageError, match="choose another --out"):
+        save(evaluation(), tmp_path / JSON_FILE)
+
+
+def test_markdown_shows_every_part() -> None:
+    """Each part has its section; a figure stands with its interval, an absent one as a dash."""
+    text = render(evaluation().report)
+
+    titles = [line for line in text.splitlines() if line.startswith("#")]
+    assert len(titles) == 12
+    assert "0.500 (0.400 to 0.600)" in text
+    assert "word for word: -." in text
+    assert "| always safe |" in text
+    assert {len(line.split("|")) for line in text.splitlines() if line.startswith("| all |")} == {19}
+
+
+def test_markdown_of_an_empty_report() -> None:
+    """A part that was not asked for leaves no title."""
+    text = render(Report(facts=facts(calibration="c"), questions=0, unparsed_as_served=0))
+
+    assert [line for line in text.splitlines() if line.startswith("#")] == ["# Evaluation of made-up", "## Data"]
+    assert "scores are calibrated" in text
+
+
+def test_a_table_is_a_table() -> None:
+    """Titles, rule, rows."""
+    assert grid(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+
+
+def test_pictures(tmp_path: Path) -> None:
+    """Three pictures, each a PNG; none where there is nothing to draw."""
+    drawn = draw(evaluation(), tmp_path / "plots")
+
+    assert [path.name for path in drawn] == ["reliability.png", "precision_recall.png", "following.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    assert draw(evaluation(quality={}, following={}), tmp_path) == []
+
+
+def side(found: list[Answered], name: str) -> Evaluation:
+    """Return an evaluation of these answers."""
+    report = Report(facts=facts(model=name), questions=len(found), unparsed_as_served=0)
+    return Evaluation(report=report, answers=tuple(found))
+
+
+def test_compare_is_paired() -> None:
+    """A run that is right more often is better by the difference; one against itself differs by nothing."""
+    worse, better = many(LABELS, SCORES), many(LABELS, [0.9, 0.6, 0.35, 0.1] * 6)
+
+    found = compare(side(worse, "old"), side(better, "new"))
+    same = compare(side(worse, "old"), side(worse, "old"))
+
+    accuracy = found.figures["sms/spam, direct: accuracy"]
+    assert (accuracy.first, accuracy.second, accuracy.rows) == (0.75, 1.0, 24)
+    assert accuracy.difference.low > 0
+    assert found.figures["all own labels, direct: macro-F1"].difference.low > 0
+    assert {(one.difference.low, one.difference.high) for one in same.figures.values()} == {(0.0, 0.0)}
+    text = render_comparison(found)
+    assert text.startswith("# new (abababababab) against old (abababababab)")
+    assert "sms/spam, direct: average precision" in text
+
+
+def test_compare_of_policy_pairs() -> None:
+    """A pair is right if all its sides are; figures are over pairs, not sides."""
+
+    def sides(scores: list[float]) -> list[Answered]:
+        places = ("x|0/0", "x|0/1", "y|1/0", "y|1/1")
+        return [
+            answer(n, unsafe=n % 2 == 0, score=score, place=place, group=place[0], name="following/removed")
+            for n, (place, score) in enumerate(zip(places, scores, strict=True))
+        ]
+
+    found = compare(side(sides([0.9, 0.1, 0.9, 0.9]), "old"), side(sides([0.9, 0.1, 0.9, 0.1]), "new"))
+
+    one = found.figures["following/removed, direct: pairs right"]
+    assert (one.rows, one.first, one.second) == (2, 0.5, 1.0)
+
+
+def test_compare_refuses_what_cannot_be_compared() -> None:
+    """No question in common, or another label for the same one."""
+    found = many(LABELS, SCORES)
+
+    with pytest.raises(UsageError, match="share no question"):
+        compare(side(found, "a"), side(many(LABELS, SCORES, name="surge/toxicity"), "b"))
+    with pytest.raises(UsageError, match="disagree about labels"):
+        compare(side(found, "a"), side(many([not label for label in LABELS], SCORES), "b"))
+
+
+def test_thresholds_never_come_from_the_measured_rows() -> None:
+    """Each split has others to tune on."""
+    assert all(split not in {CALIB_FOR[split], DEV_FOR[split]} for split in CALIB_FOR)
+    assert (CALIB_FOR["test"], DEV_FOR["test"]) == ("calib", "dev")
+
+
+def test_data_is_prepared() -> None:
+    """Labels that follow are added, chat texts seen in training are told apart, the order is fixed."""
+    made = made_data(24)
+    chats = [row for row in made.rows if row.source == "convabuse"]
+    heard = msgspec.structs.replace(made.train[0], text=chats[0].text, place="train:heard")
+    parts = {"train": [*made.train, heard], "dev": list(made.rows), "calib": list(made.calib), "test": []}
+
+    data = make_data(parts, "dev", [("old", "hug old")], {})  # type: ignore[arg-type]
+
+    assert data.rows == in_order(made.rows, "dev") != made.rows
+    assert sum(len(row.known) for row in data.wide) > sum(len(row.known) for row in data.rows)
+    assert data.unseen == {row.place for row in chats[1:]}
+    assert data.violated["spam"] == 10
+    assert (len(data.rows_digest), data.templates) == (64, (("old", "hug old"),))
+
+
+def options(**changes: Any) -> EvalOptions:
+    """Return what the command line asks for."""
+    given: dict[str, Any] = {"split": "dev", "only": "", "method": "both", "rows": 0, "seed": 1, "as_json": False}
+    return EvalOptions(**({"data": Path("data"), "out": Path("out")} | given | changes))
+
+
+def test_words_of_the_command_line() -> None:
+    """Parts, methods and splits by name."""
+    found = options_of(Settings(), options(only="quality, fairness", method="direct", split="test"))
+
+    assert found.sections == {"quality", "fairness"}
+    assert (found.methods, found.split, found.in_flight) == (("direct",), "test", 48)
+    assert len(options_of(Settings(), options()).sections) == 7
+
+
+@pytest.mark.parametrize(
+    "changes, settings, cause",
+    [
+        ({"only": "speed"}, {}, "--only 'speed' does not exist; take one of quality, wording,"),
+        ({"split": "train"}, {}, "--split 'train' does not exist; take one of dev, calib, test"),
+        ({"method": "mean"}, {}, "--method 'mean' does not exist; take one of direct, trace, both"),
+        ({}, {"engine": "scripted"}, "--engine scripted judges by rules"),
+    ],
+)
+def test_wrong_words_are_refused(changes: dict[str, Any], settings: dict[str, Any], cause: str) -> None:
+    """The cause and what there is instead."""
+    with pytest.raises(UsageError, match=cause):
+        options_of(Settings(**settings), options(**changes))
+
+
+def test_reading_test_rows_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Before anything is read, on standard error."""
+    with pytest.raises(ModelError):
+        evaluate(Settings(model=str(tmp_path / "none")), options(split="test"))
+
+    assert "this reads test rows" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
+    """Before the data is read, not after an hour of judging."""
+    save_tokenizer(tmp_path / "model")
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+
+    with pytest.raises(UsageError, match="choose another --out"):
+        evaluate(Settings(model=str(tmp_path / "model")), options(out=tmp_path / "taken"))
+
+
+def test_data_that_is_missing_is_one_line(tmp_path: Path) -> None:
+    """The cause and the cure."""
+    save_tokenizer(tmp_path / "model")
+
+    with pytest.raises(TrainError, match="point --data at the folder"):
+        evaluate(Settings(model=str(tmp_path / "model")), options(out=tmp_path / "out", data=tmp_path / "none"))
+
+
+def test_compare_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two folders in, a comparison out, written beside."""
+    for name in ("a", "b"):
+        save(evaluation(), tmp_path / name)
+    arguments = ["eval", "--compare", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "c"), "--json"]
+    monkeypatch.setattr(sys, "argv", ["rsafe", *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == 0
+    printed = msgspec.json.decode(capsys.readouterr().out)
+    assert printed["shared"] == 24
+    assert msgspec.json.decode((tmp_path / "c" / "comparison.json").read_bytes()) == printed
+    assert (tmp_path / "c" / "comparison.md").read_text(encoding="utf-8").startswith("# made-up")
+
+
+def test_errors_of_the_command_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong use ends with 2."""
+    monkeypatch.setattr(sys, "argv", ["rsafe", "eval", "--compare", str(tmp_path), str(tmp_path)])
+
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

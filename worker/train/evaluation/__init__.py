@@ -1,0 +1,1 @@
+"""How good a model is, measured through the engine and the parser that serve."""

@@ -1,0 +1,119 @@
+"""What an evaluation reads: rows of one split, rows to choose thresholds on, and what the baselines learn from."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct, structs
+
+from worker.train.data.labels import is_part
+from worker.train.data.linear import Linear, fit_all
+from worker.train.data.load import load_rows, split_rows, unseen
+from worker.train.data.rows import Row
+from worker.train.data.splits import Split
+from worker.train.data.widen import widen
+from worker.train.evaluation.fairness import read_templates
+
+#: Thresholds of the report come from calib rows, those against the baseline from dev rows; the split
+#: that is measured is never one of them.
+CALIB_FOR: Final[dict[Split, Split]] = {"test": "calib", "dev": "calib", "calib": "dev"}
+DEV_FOR: Final[dict[Split, Split]] = {"test": "dev", "dev": "calib", "calib": "dev"}
+#: Reported once more on texts that stand nowhere in training.
+CHAT: Final = "convabuse"
+_DATA_FILES: Final = ("*.csv", "*.jsonl", "*.json")
+
+
+class Data(Struct, frozen=True, kw_only=True):
+    """Rows in an order that makes the first n a fair sample.
+
+    Attributes:
+        split: that is measured.
+        rows, wide: its rows with their sets' own labels, and with every label that follows.
+        calib, dev: rows to choose thresholds on.
+        train: what the baselines learn from.
+        models: a linear model for each concept.
+        unseen: places of chat rows whose text stands nowhere in training.
+        templates: (identity term, benign text).
+        files: SHA-256 of each data file, by its path within the folder.
+        rows_digest: SHA-256 of the places of ``rows``.
+
+    """
+
+    split: Split
+    rows: tuple[Row, ...]
+    wide: tuple[Row, ...]
+    calib: tuple[Row, ...]
+    dev: tuple[Row, ...]
+    train: tuple[Row, ...]
+    models: dict[str, Linear]
+    unseen: frozenset[str]
+    templates: tuple[tuple[str, str], ...]
+    files: dict[str, str]
+    rows_digest: str
+
+    @property
+    def violated(self) -> Counter[str]:
+        """How often each concept is violated in training."""
+        return Counter(key for row in self.train for key, value in row.known.items() if value)
+
+
+def load_data(folder: Path, split: Split) -> Data:
+    """Read everything.
+
+    Raises:
+        TrainError: a data set is not there.
+
+    """
+    parts = split_rows(load_rows(folder))
+    files = {str(path.relative_to(folder)): _digest(path) for path in _data_files(folder)}
+    return make_data(parts, split, read_templates(folder), files)
+
+
+def make_data(
+    parts: dict[Split, list[Row]], split: Split, templates: Sequence[tuple[str, str]], files: dict[str, str]
+) -> Data:
+    """Prepare rows that are read: widen their labels, fit the linear models, and put them in order."""
+    models = fit_all(_whole_concepts(parts["train"]))
+    rows = in_order(parts[split], split)
+    chat = [row for row in rows if row.source == CHAT]
+    return Data(
+        split=split,
+        rows=rows,
+        wide=tuple(widen(rows, models)),
+        calib=in_order(parts[CALIB_FOR[split]], CALIB_FOR[split]),
+        dev=in_order(parts[DEV_FOR[split]], DEV_FOR[split]),
+        train=tuple(parts["train"]),
+        models=models,
+        unseen=frozenset(row.place for row in unseen(chat, parts["train"])),
+        templates=tuple(templates),
+        files=files,
+        rows_digest=hashlib.sha256("\n".join(sorted(row.place for row in rows)).encode()).hexdigest(),
+    )
+
+
+def _whole_concepts(rows: Sequence[Row]) -> list[Row]:
+    """Return rows with labels of whole concepts that occur both true and false: nothing else is compared."""
+    counts = Counter((key, value) for row in rows for key, value in row.known.items() if not is_part(key))
+    both = {key for key, _ in counts if counts[key, True] and counts[key, False]}
+    return [structs.replace(row, known={key: value for key, value in row.known.items() if key in both}) for row in rows]
+
+
+def in_order(rows: Iterable[Row], name: str) -> tuple[Row, ...]:
+    """Shuffle rows by a seed of their split's name, so that the first n are a fair sample."""
+    ordered = sorted(rows, key=lambda row: row.place)
+    random.Random(name).shuffle(ordered)
+    return tuple(ordered)
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return sorted(path for pattern in _DATA_FILES for path in folder.rglob(pattern))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,171 @@
+"""False positives by identity term, and on benign texts that look hostile. Pure but for reading files.
+
+Identity templates: Dixon et al. 2018, "Measuring and Mitigating Unintended Bias in Text
+Classification". The hard negatives were written for this project; none was taken from a data set.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from worker.errors import TrainError
+from worker.records import ScoreMethod
+from worker.train.data.labels import ABUSE, CIVILITY, HATE, SEXISM, SPAM, TOXICITY
+from worker.train.data.rows import Row
+from worker.train.evaluation.cases import Asked, asked, canonical
+from worker.train.evaluation.judging import Answered
+
+IDENTITY: Final = "identity/"
+HARD: Final = "hard/"
+FILE: Final = Path("identity_templates_sample") / "en_sentence_templates_sample.csv"
+IDENTITY_CONCEPTS: Final = (HATE, CIVILITY, TOXICITY)
+HARD_CONCEPTS: Final = (HATE, CIVILITY, SPAM, SEXISM, ABUSE)
+#: Terms with fewer benign rows are left out.
+MIN_ROWS: Final = 10
+_TERM: Final = re.compile(r"I (?:am|hate) (.+)")
+
+
+class HardNegative(Struct, frozen=True, kw_only=True):
+    """A benign text, and the kind of mistake that it invites."""
+
+    kind: str
+    text: str
+
+
+class Gap(Struct, frozen=True, kw_only=True):
+    """False-positive rates by identity term under one policy.
+
+    ``gap`` is the highest minus the lowest, over terms with at least ``MIN_ROWS`` rows; None for fewer than two.
+    """
+
+    rows: int
+    terms: int
+    fpr: float
+    gap: float | None
+    highest: tuple[tuple[str, float], ...]
+    lowest: tuple[tuple[str, float], ...]
+
+
+class Rate(Struct, frozen=True, kw_only=True):
+    """A false-positive rate; what was not judged is not a positive."""
+
+    rows: int
+    fpr: float
+    unjudged: int
+
+
+def read_templates(folder: Path) -> list[tuple[str, str]]:
+    """Read (identity term, text) of every benign template that names a term.
+
+    Terms are those of the set's own sentences "I am ..." and "I hate ...".
+
+    Raises:
+        TrainError: the set is not there.
+
+    """
+    try:
+        with (folder / FILE).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        text = f"{folder / FILE} cannot be read ({error.strerror}); point --data at the folder of data sets"
+        raise TrainError(text) from None
+    terms = {match[1] for row in rows if (match := _TERM.fullmatch(row["phrase"]))}
+    benign = [row["phrase"] for row in rows if row["toxicity"] == "nontoxic"]
+    return [(term, text) for text in benign if (term := term_of(text, terms))]
+
+
+def term_of(text: str, terms: set[str]) -> str | None:
+    """Return the longest term that stands in a text as whole words; None where there is none."""
+    found = [term for term in terms if re.search(rf"(?<!\w){re.escape(term)}(?!\w)", text)]
+    return max(found, key=len, default=None)
+
+
+def identity_questions(pairs: Sequence[tuple[str, str]], per_term: int, method: ScoreMethod) -> list[Asked]:
+    """Ask for up to ``per_term`` benign texts of each term; the term is the question's group."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for term, text in pairs:
+        seen[term] += 1
+        if seen[term] <= per_term:
+            kept.append((term, text))
+    return [
+        _benign(text, key, method, name=IDENTITY + key, group=term, place=f"identity:{number}", source="identity")
+        for key in IDENTITY_CONCEPTS
+        for number, (term, text) in enumerate(kept)
+    ]
+
+
+def hard_negatives() -> list[HardNegative]:
+    """Read the benign hard negatives of this project."""
+    lines = files("worker.train.evaluation").joinpath("hard_negatives.jsonl").read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=HardNegative) for line in lines]
+
+
+def hard_questions(chosen: Sequence[HardNegative], method: ScoreMethod) -> list[Asked]:
+    """Ask for every hard negative under each policy; its kind is the question's group."""
+    return [
+        _benign(one.text, key, method, name=HARD + key, group=one.kind, place=f"hard:{number}", source="hard")
+        for key in HARD_CONCEPTS
+        for number, one in enumerate(chosen)
+    ]
+
+
+def _benign(text: str, key: str, method: ScoreMethod, *, name: str, group: str, place: str, source: str) -> Asked:
+    row = Row(source=source, place=place, text=text, known={key: False}, group=group)
+    return asked(row, canonical(key), method, name=name, concept=key)
+
+
+def identity_gaps(found: Sequence[Answered], min_rows: int = MIN_ROWS) -> dict[str, Gap]:
+    """Return false-positive rates by identity term, for each policy."""
+    return {
+        key: _gap([one for one in found if one.concept == key], min_rows)
+        for key in IDENTITY_CONCEPTS
+        if any(one.concept == key for one in found)
+    }
+
+
+def _gap(found: Sequence[Answered], min_rows: int) -> Gap:
+    rates = {term: rate.fpr for term, rate in rates_by_group(found).items() if rate.rows >= min_rows}
+    ranked = sorted(rates.items(), key=lambda pair: (-pair[1], pair[0]))
+    return Gap(
+        rows=len(found),
+        terms=len(ranked),
+        fpr=_rate(found).fpr,
+        gap=ranked[0][1] - ranked[-1][1] if len(ranked) > 1 else None,
+        highest=tuple(ranked[:5]),
+        lowest=tuple(reversed(ranked[-5:])),
+    )
+
+
+def rates_by_group(found: Sequence[Answered]) -> dict[str, Rate]:
+    """Return the false-positive rate of each group."""
+    parts: dict[str, list[Answered]] = defaultdict(list)
+    for one in found:
+        parts[one.group].append(one)
+    return {name: _rate(parts[name]) for name in sorted(parts)}
+
+
+def hard_rates(found: Sequence[Answered]) -> Mapping[str, dict[str, Rate]]:
+    """Return false-positive rates on hard negatives, by policy and kind; ``all`` is of every kind."""
+    return {
+        key: {"all": _rate(part), **rates_by_group(part)}
+        for key in HARD_CONCEPTS
+        if (part := [one for one in found if one.concept == key])
+    }
+
+
+def _rate(found: Sequence[Answered]) -> Rate:
+    return Rate(
+        rows=len(found),
+        fpr=sum(one.label == "unsafe" for one in found) / len(found),
+        unjudged=sum(one.label is None for one in found),
+    )

@@ -1,0 +1,256 @@
+"""A report as Markdown, made from its record alone. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from worker.train.evaluation.bootstrap import Interval
+from worker.train.evaluation.compare import Comparison
+from worker.train.evaluation.fairness import Gap, Rate
+from worker.train.evaluation.following import Following
+from worker.train.evaluation.quality import Quality, Table, Versus
+from worker.train.evaluation.report import Facts, Report
+
+Cells = Sequence[str]
+
+
+def render(report: Report) -> str:
+    """Return the whole report."""
+    parts = [
+        _head(report),
+        *(_quality(f"Own labels, score {method}", table) for method, table in report.quality.items()),
+        *(_quality(f"In held-out words, score {method}", table) for method, table in report.wording.items()),
+        _cost(report),
+        *(_baseline(f"Against the linear baseline, score {key}", one) for key, one in report.baseline.items()),
+        _format(report),
+        *(_following(f"Policy following, score {method}", found) for method, found in report.following.items()),
+        _swapped(report),
+        _reasoning(report),
+        *(_identity(f"Identity terms, score {method}", found) for method, found in report.identity.items()),
+        *(_hard(f"Hard negatives, score {method}", found) for method, found in report.hard.items()),
+        _data(report.facts),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def spread(value: Interval | None) -> str:
+    """Write a number with its interval."""
+    return "-" if value is None else f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def grid(titles: Cells, rows: Iterable[Cells]) -> str:
+    """Return a Markdown table."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _section(title: str, *parts: str) -> str:
+    return "\n".join((f"## {title}\n", *parts))
+
+
+def _head(report: Report) -> str:
+    facts = report.facts
+    limit = f"at most {facts.rows_limit} rows of each set and category" if facts.rows_limit else "all rows"
+    better = f" Scores that rank better here: `{report.better_method}`." if report.better_method else ""
+    return (
+        f"# Evaluation of {facts.model}\n\n"
+        f"Measured on {facts.date:%Y-%m-%d} on split `{facts.split}` ({limit}), seed {facts.seed}, "
+        f"{facts.in_flight} messages at once, {facts.wall_s:.0f} s, engine {facts.engine}. "
+        f"Fingerprint `{facts.fingerprint}`; scores are {'calibrated' if facts.calibration else 'raw'}.\n\n"
+        f"{report.questions} questions, {report.unparsed_as_served} unparsed as served.{better} "
+        "Brackets hold 95 % intervals by bootstrap over groups of rows. A row that was not judged counts as decided "
+        "wrongly.\n"
+    )
+
+
+def _quality(title: str, table: Table) -> str:
+    named = {"all": table.pooled, **table.by_set}
+    sources = {f"source {name}": one for name, one in table.by_source.items() if len(table.by_source) > 1}
+    categories = {f"category {name}": one for name, one in table.by_category.items()}
+    titles = (
+        "rows", "n", "unsafe", "accuracy", "precision", "recall", "F1 unsafe", "macro-F1", "always safe",
+        "always unsafe", "FPR", "macro-F1 tuned", "average precision", "ECE", "Brier", "sure", "not judged",
+    )  # fmt: skip
+    rows = [_quality_row(name, one) for name, one in (named | sources | categories).items()]
+    text = (
+        "Verdicts at 0.5; `tuned`: at thresholds from other rows; `always`: macro-F1 of saying the same of every row; "
+        "`sure`: share of scores outside [0.01, 0.99].\n"
+    )
+    return _section(title, text, grid(titles, rows))
+
+
+def _quality_row(name: str, one: Quality) -> Cells:
+    served, curve = one.served, one.calibration
+    return (
+        name,
+        str(one.rows),
+        str(one.unsafe),
+        number(served.accuracy),
+        number(served.precision),
+        number(served.recall),
+        number(served.f1),
+        spread(one.macro_f1),
+        *(number(found.macro_f1) for found in one.always.values()),
+        number(served.fpr),
+        spread(one.tuned_macro_f1),
+        spread(one.average_precision),
+        number(curve.ece if curve else None),
+        number(curve.brier if curve else None),
+        number(curve.sure if curve else None),
+        str(one.rows - one.statuses.get("judged", 0)),
+    )
+
+
+def _cost(report: Report) -> str:
+    titles = ("score", "messages", "p50 ms", "p95 ms", "prompt", "cached", "reasoning", "output")
+    rows = [
+        (
+            str(method),
+            str(one.rows),
+            f"{one.p50_ms:.0f}",
+            f"{one.p95_ms:.0f}",
+            *(f"{value:.1f}" for value in (one.prompt_tokens, one.cached_tokens, one.reasoning_tokens)),
+            f"{one.output_tokens:.1f}",
+        )
+        for method, one in report.cost.items()
+    ]
+    text = "Time in the engine under this load, and tokens of each message.\n"
+    return _section("Latency and tokens", text, grid(titles, rows)) if rows else ""
+
+
+def _baseline(title: str, found: Mapping[str, Versus]) -> str:
+    titles = ("rows", "n", "tuning n", "model macro-F1", "baseline macro-F1", "difference", "model AP", "baseline AP")
+    rows = [
+        (
+            name,
+            str(one.rows),
+            str(one.tuning_rows),
+            number(one.model.macro_f1),
+            number(one.baseline.macro_f1),
+            spread(one.difference),
+            number(one.model_average_precision),
+            number(one.baseline_average_precision),
+        )
+        for name, one in found.items()
+    ]
+    text = "TF-IDF and logistic regression on the same train rows; each side's threshold from the same tuning rows.\n"
+    return _section(title, text, grid(titles, rows))
+
+
+def _format(report: Report) -> str:
+    lines = []
+    if report.format:
+        one = report.format
+        statuses = ", ".join(f"{name} {count}" for name, count in one.statuses.items())
+        lines.append(
+            f"- Without grammar, {one.rows} rows: unparsed {one.unparsed:.4f} ({statuses}); same label as the "
+            f"constrained verdict {one.agreement:.4f}, of the parsed ones {number(one.agreement_parsed, 4)}."
+        )
+    lines += [
+        f"- A/A, score {method}, {one.rows} rows judged twice: labels that differ {one.flips:.4f}, "
+        f"largest change of a score {one.max_score_change:.4f}."
+        for method, one in report.repeated.items()
+    ]
+    return _section("Format and repetition", "\n".join(lines) + "\n") if lines else ""
+
+
+def _following(title: str, found: Mapping[str, Following]) -> str:
+    titles = (
+        "kind", "pairs", "right before", "over those", "over all", "unsafe before", "safe before", "lower of both",
+        "names alone", "over names alone",
+    )  # fmt: skip
+    rows = [
+        (
+            kind,
+            str(one.pairs),
+            str(one.before),
+            spread(one.over_right),
+            spread(one.over_all),
+            number(one.unsafe_before),
+            number(one.safe_before),
+            spread(one.lower),
+            number(one.listed),
+            spread(one.over_listed),
+        )
+        for kind, one in found.items()
+    ]
+    text = "A pair counts only if every side is right; `names alone` reads which categories are listed and no more.\n"
+    return _section(title, text, grid(titles, rows))
+
+
+def _swapped(report: Report) -> str:
+    lines = [
+        f"- score {method}: ECE {one.ece:.3f}, Brier {one.brier:.3f}, sure {one.sure:.3f} ({one.rows} scores)"
+        for method, one in report.swapped_calibration.items()
+    ]
+    return _section("Calibration under swapped policies", "\n".join(lines) + "\n") if lines else ""
+
+
+def _reasoning(report: Report) -> str:
+    lines = [
+        f"- Cited category, score {method}: right {spread(one.right)} of {one.true_positives} true positives under "
+        f"several known categories (any right one {one.any_right:.3f}); majority {one.majority:.3f}, linear "
+        f"{one.linear:.3f}, over linear {spread(one.over_linear)}."
+        for method, one in report.citation.items()
+    ]
+    if report.quotes:
+        quotes = report.quotes
+        lines.append(
+            f"- {quotes.quotes} quotes in {quotes.reasonings} reasonings; word for word: {number(quotes.verbatim, 4)}."
+        )
+    if report.evidence:
+        one = report.evidence
+        lines.append(
+            f"- Evidence against {one.rows} marked rows, character-F1: {spread(one.all)}, of true positives "
+            f"{number(one.true_positives)}; whole text {one.whole_text:.3f}, linear word {one.linear:.3f}."
+        )
+    lines += [
+        f"- Trace put in ({name}), {one.rows} rows: words that change {spread(one.changed)}, against the trace "
+        f"{one.contradictory:.3f}."
+        for name, one in report.forced.items()
+    ]
+    return _section("Reasoning", "\n".join(lines) + "\n") if lines else ""
+
+
+def _identity(title: str, found: Mapping[str, Gap]) -> str:
+    titles = ("policy", "rows", "terms", "FPR", "highest minus lowest", "highest", "lowest")
+    rows = [
+        (key, str(one.rows), str(one.terms), number(one.fpr), number(one.gap), _rates(one.highest), _rates(one.lowest))
+        for key, one in found.items()
+    ]
+    return _section(title, "False-positive rates on benign templates.\n", grid(titles, rows))
+
+
+def _rates(pairs: Iterable[tuple[str, float]]) -> str:
+    return ", ".join(f"{term} {rate:.2f}" for term, rate in pairs)
+
+
+def _hard(title: str, found: Mapping[str, Mapping[str, Rate]]) -> str:
+    kinds = list(next(iter(found.values()), {}))
+    rows = [(key, *(number(rates[kind].fpr, 2) for kind in kinds)) for key, rates in found.items()]
+    text = "False-positive rates on benign texts written for this project.\n"
+    return _section(title, text, grid(("policy", *kinds), rows))
+
+
+def _data(facts: Facts) -> str:
+    rows = [(f"`{name}`", f"`{digest[:16]}`") for name, digest in facts.data_files.items()]
+    return _section("Data", f"Rows `{facts.rows_digest[:16]}`.\n", grid(("file", "SHA-256"), rows))
+
+
+def render_comparison(found: Comparison) -> str:
+    """Return a comparison."""
+    rows = [
+        (name, str(one.rows), number(one.first), number(one.second), spread(one.difference))
+        for name, one in found.figures.items()
+    ]
+    text = (
+        f"# {found.second} against {found.first}\n\n{found.shared} questions shared, {found.only_first} only in the "
+        f"first, {found.only_second} only in the second; differences are the second minus the first, paired, "
+        f"seed {found.seed}.\n"
+    )
+    return text + "\n" + grid(("figure", "n", "first", "second", "difference"), rows)

@@ -1,0 +1,281 @@
+"""How good verdicts and scores are: by set and category, by source, by category, and all together. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from worker.records import ScoreMethod
+from worker.train.evaluation import bootstrap, metrics
+from worker.train.evaluation.bootstrap import Interval
+from worker.train.evaluation.judging import Answered
+from worker.train.evaluation.metrics import Bools, Calibration, Decisions, Floats
+
+DEFAULT_THRESHOLD: Final = 0.5
+POOLED: Final = "all"
+#: Fewer tuning rows of either label say nothing about a threshold; the one of all rows is taken then.
+MIN_EACH: Final = 10
+
+
+class Quality(Struct, frozen=True, kw_only=True):
+    """Figures of one group of questions. A row that was not judged counts as decided wrongly.
+
+    Attributes:
+        rows, unsafe: how many.
+        statuses: how many of each status.
+        served: the verdicts, at the policy's threshold of 0.5.
+        macro_f1: theirs.
+        threshold: chosen on tuning rows; None where there were none.
+        tuned, tuned_macro_f1: decisions at that threshold.
+        average_precision: of rows with a score; None for one class.
+        calibration: of rows with a score; None without any.
+        always: what saying the same of every row reaches.
+
+    """
+
+    rows: int
+    unsafe: int
+    statuses: dict[str, int]
+    served: Decisions
+    macro_f1: Interval
+    threshold: float | None
+    tuned: Decisions | None
+    tuned_macro_f1: Interval | None
+    average_precision: Interval | None
+    calibration: Calibration | None
+    always: dict[str, Decisions]
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """Quality in four cuts."""
+
+    pooled: Quality
+    by_set: dict[str, Quality]
+    by_source: dict[str, Quality]
+    by_category: dict[str, Quality]
+
+
+def table(found: Sequence[Answered], tuning: Sequence[Answered], seed: int) -> Table:
+    """Compute all figures of one method.
+
+    Raises:
+        ValueError: there are no answers.
+
+    """
+    limits = thresholds(tuning)
+
+    def cut(key: Callable[[Answered], str]) -> dict[str, Quality]:
+        parts = grouped(found, key)
+        return {name: quality(parts[name], limits, seed) for name in sorted(parts)}
+
+    return Table(
+        pooled=quality(found, limits, seed),
+        by_set=cut(lambda one: one.name),
+        by_source=cut(lambda one: one.source),
+        by_category=cut(lambda one: one.concept),
+    )
+
+
+def grouped(found: Sequence[Answered], key: Callable[[Answered], str]) -> dict[str, list[Answered]]:
+    """Part answers by a key."""
+    parts: dict[str, list[Answered]] = defaultdict(list)
+    for one in found:
+        parts[key(one)].append(one)
+    return dict(parts)
+
+
+def thresholds(tuning: Sequence[Answered], key: Callable[[Answered], str] = lambda one: one.name) -> dict[str, float]:
+    """Choose a threshold for each set of questions by macro-F1, and one for all of them (``POOLED``)."""
+    scored = [one for one in tuning if one.score is not None]
+    if not scored:
+        return {}
+    parts = {name: part for name, part in grouped(scored, key).items() if _enough(part)}
+    return {name: _best(part) for name, part in [*parts.items(), (POOLED, scored)]}
+
+
+def _enough(part: Sequence[Answered]) -> bool:
+    counts = Counter(one.unsafe for one in part)
+    return min(counts[True], counts[False]) >= MIN_EACH
+
+
+def _best(part: Sequence[Answered]) -> float:
+    return metrics.best_threshold([one.unsafe for one in part], [one.score or 0.0 for one in part])
+
+
+def quality(found: Sequence[Answered], limits: Mapping[str, float], seed: int) -> Quality:
+    """Compute the figures of one group of answers.
+
+    Raises:
+        ValueError: there are none.
+
+    """
+    labels, groups = labels_of(found), [one.group for one in found]
+    served = served_of(found)
+    tuned = tuned_of(found, limits)
+    scored = [one for one in found if one.score is not None]
+    return Quality(
+        rows=len(found),
+        unsafe=int(labels.sum()),
+        statuses=dict(sorted(Counter(one.status for one in found).items())),
+        served=metrics.decisions(labels, served),
+        macro_f1=bootstrap.interval(bootstrap.macro_f1(labels, served), groups, seed=seed),
+        threshold=_one_threshold(found, limits),
+        tuned=None if tuned is None else metrics.decisions(labels, tuned),
+        tuned_macro_f1=None
+        if tuned is None
+        else bootstrap.interval(bootstrap.macro_f1(labels, tuned), groups, seed=seed),
+        average_precision=_average_precision(scored, seed),
+        calibration=metrics.calibration(labels_of(scored), scores_of(scored)) if scored else None,
+        always=metrics.always(labels),
+    )
+
+
+def labels_of(found: Sequence[Answered]) -> Bools:
+    """Return the right labels; True is unsafe."""
+    return np.array([one.unsafe for one in found], dtype=bool)
+
+
+def scores_of(found: Sequence[Answered]) -> Floats:
+    """Return the scores; those that are missing as 0."""
+    return np.array([one.score or 0.0 for one in found], dtype=float)
+
+
+def served_of(found: Sequence[Answered]) -> Bools:
+    """Return the verdicts; what was not judged as the wrong one."""
+    return np.array([one.unsafe == one.is_right for one in found], dtype=bool)
+
+
+def tuned_of(found: Sequence[Answered], limits: Mapping[str, float]) -> Bools | None:
+    """Return decisions at each set's own threshold; what has no score is decided wrongly. None without thresholds."""
+    if not limits:
+        return None
+    return np.array([_above(one, limits) for one in found], dtype=bool)
+
+
+def _above(one: Answered, limits: Mapping[str, float]) -> bool:
+    return (not one.unsafe) if one.score is None else one.score >= limits.get(one.name, limits[POOLED])
+
+
+def _one_threshold(found: Sequence[Answered], limits: Mapping[str, float]) -> float | None:
+    """Return the threshold that all these answers share; None where they have several."""
+    used = {limits.get(one.name, limits[POOLED]) for one in found} if limits else set()
+    return used.pop() if len(used) == 1 else None
+
+
+def _average_precision(scored: Sequence[Answered], seed: int) -> Interval | None:
+    labels, scores = labels_of(scored), scores_of(scored)
+    if metrics.average_precision(labels, scores) is None:
+        return None
+    return bootstrap.interval(bootstrap.average_precision(labels, scores), [one.group for one in scored], seed=seed)
+
+
+class Versus(Struct, frozen=True, kw_only=True):
+    """The model against the linear baseline on the same rows, each at its own threshold from the same tuning rows.
+
+    ``difference`` is the model's macro-F1 minus the baseline's, paired.
+    """
+
+    rows: int
+    unsafe: int
+    tuning_rows: int
+    model_threshold: float
+    baseline_threshold: float
+    model: Decisions
+    baseline: Decisions
+    model_average_precision: float | None
+    baseline_average_precision: float | None
+    difference: Interval
+
+
+#: By ``<source>/<concept>`` and the row's place.
+BaselineScores = Mapping[str, Mapping[str, float]]
+
+
+def versus(
+    found: Sequence[Answered],
+    tuning: Sequence[Answered],
+    scores: BaselineScores,
+    key: Callable[[Answered], str],
+    seed: int,
+    suffix: str = "",
+) -> dict[str, Versus]:
+    """Compare on every part that both the model and the baseline scored; ``key`` and ``suffix`` name the parts."""
+    shown = grouped([one for one in found if one.place in scores.get(one.name, {})], key)
+    tuned = grouped([one for one in tuning if one.place in scores.get(one.name, {}) and one.score is not None], key)
+    return {
+        name + suffix: _versus(shown[name], tuned[name], scores, seed) for name in sorted(shown.keys() & tuned.keys())
+    }
+
+
+def _versus(found: Sequence[Answered], tuning: Sequence[Answered], scores: BaselineScores, seed: int) -> Versus:
+    labels, groups = labels_of(found), [one.group for one in found]
+    theirs = np.array([scores[one.name][one.place] for one in found])
+    model_threshold = _best(tuning)
+    baseline_threshold = metrics.best_threshold(
+        labels_of(tuning), np.array([scores[one.name][one.place] for one in tuning])
+    )
+    model = tuned_of(found, {POOLED: model_threshold})
+    assert model is not None
+    baseline = theirs >= baseline_threshold
+    gap = bootstrap.difference(bootstrap.macro_f1(labels, model), bootstrap.macro_f1(labels, baseline))
+    return Versus(
+        rows=len(found),
+        unsafe=int(labels.sum()),
+        tuning_rows=len(tuning),
+        model_threshold=model_threshold,
+        baseline_threshold=baseline_threshold,
+        model=metrics.decisions(labels, model),
+        baseline=metrics.decisions(labels, baseline),
+        model_average_precision=metrics.average_precision(labels, scores_of(found)),
+        baseline_average_precision=metrics.average_precision(labels, theirs),
+        difference=bootstrap.interval(gap, groups, seed=seed),
+    )
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """Time in the engine in milliseconds, and tokens of each message, under the load of the evaluation."""
+
+    rows: int
+    p50_ms: float
+    p95_ms: float
+    prompt_tokens: float
+    cached_tokens: float
+    reasoning_tokens: float
+    output_tokens: float
+
+
+def cost(found: Sequence[Answered]) -> Cost:
+    """Average what questions cost.
+
+    Raises:
+        ValueError: there are no answers.
+
+    """
+    if not found:
+        text = "no answers, so no cost"
+        raise ValueError(text)
+    times = np.array([one.engine_ms for one in found])
+    prompt, cached, reasoning, output = (float(value) for value in np.array([one.tokens for one in found]).mean(0))
+    return Cost(
+        rows=len(found),
+        p50_ms=float(np.quantile(times, 0.5)),
+        p95_ms=float(np.quantile(times, 0.95)),
+        prompt_tokens=prompt,
+        cached_tokens=cached,
+        reasoning_tokens=reasoning,
+        output_tokens=output,
+    )
+
+
+def better_method(tables: Mapping[ScoreMethod, Table]) -> ScoreMethod:
+    """Return the method whose scores rank better: the higher pooled average precision (``direct`` if equal)."""
+
+    def rank(method: ScoreMethod) -> float:
+        found = tables[method].pooled.average_precision
+        return found.value if found else 0.0
+
+    return max(sorted(tables), key=rank)

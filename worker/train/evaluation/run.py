@@ -1,0 +1,235 @@
+"""One evaluation: which questions are asked, in which order, and what is made of the answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Literal, get_args
+
+from msgspec import Struct
+
+from worker.judge.judgement import Judgement
+from worker.judge.parse import Reading
+from worker.records import ScoreMethod
+from worker.train.data.rows import Row
+from worker.train.data.splits import Split
+from worker.train.evaluation import fairness, following, formats, quality, reasoning
+from worker.train.evaluation.baseline import ONE_MODEL, baseline_scores
+from worker.train.evaluation.cases import METHODS, WORDING, Asked, own_questions
+from worker.train.evaluation.data import CALIB_FOR, CHAT, DEV_FOR, Data
+from worker.train.evaluation.judging import Answered, Clock, Result, answers, bounded, judge_all, judge_one, spread
+from worker.train.evaluation.probe import Note, ProbedJudge, noting
+from worker.train.examples.format import OWN
+from worker.train.policies.following import pairs
+from worker.train.policies.heldout import heldout_canonical
+
+Section = Literal["quality", "wording", "baseline", "format", "following", "reasoning", "fairness"]
+SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
+#: Without a limit: pairs of each kind, rows of each source for citations, rows of free calls and repeats.
+_MANY: Final = 1_000_000
+_PAIRS: Final = 400
+_CITED: Final = 300
+_FORMAT: Final = 400
+_FORCED: Final = 400
+#: Texts of each identity term: all of them, or a part of the limit.
+_TERM_SHARE: Final = 8
+
+Say = Callable[[str], None]
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What to measure.
+
+    Attributes:
+        split: whose rows are judged.
+        sections: which parts of the report.
+        methods: which kinds of score.
+        rows: for each set and category; 0 for all.
+        seed: of samples and intervals.
+        in_flight: messages in the judge at once.
+
+    """
+
+    split: Split = "dev"
+    sections: frozenset[Section] = frozenset(SECTIONS)
+    methods: tuple[ScoreMethod, ...] = METHODS
+    rows: int = 0
+    seed: int = 1
+    in_flight: int = 48
+
+
+class Evaluator:
+    """Asks a judge that runs, and collects what the report is made of."""
+
+    def __init__(self, judge: ProbedJudge, data: Data, options: Options, say: Say) -> None:
+        """Ask nothing yet."""
+        self._judge = judge
+        self._data = data
+        self._options = options
+        self._say = say
+        self._own: dict[ScoreMethod, list[Result]] = {}
+        self._tuned: dict[tuple[Split, ScoreMethod], list[Answered]] = {}
+        self.answers: list[Answered] = []
+        self.parts: dict[str, Any] = {}
+
+    async def run(self) -> None:
+        """Run every section that was asked for.
+
+        Raises:
+            EngineDead: nothing can be judged any more.
+
+        """
+        sections: dict[Section, Callable[[], Awaitable[None]]] = {
+            "quality": self._quality,
+            "wording": self._wording,
+            "baseline": self._baseline,
+            "format": self._format,
+            "following": self._following,
+            "reasoning": self._reasoning,
+            "fairness": self._fairness,
+        }
+        for name, section in sections.items():
+            if name in self._options.sections:
+                self._say(f"{name} ...")
+                await section()
+
+    def _limit(self, most: int) -> int:
+        return min(self._options.rows or most, most)
+
+    async def _ask(self, name: str, questions: Sequence[Asked], *, kept: bool = True) -> list[Result]:
+        results = await judge_all(self._judge, questions, self._options.in_flight, Clock(self._say, name))
+        if kept:
+            self.answers += answers(results)
+        return results
+
+    async def _own_results(self, method: ScoreMethod) -> list[Result]:
+        if method not in self._own:
+            questions = own_questions(self._data.rows, self._limit(_MANY), method)
+            self._own[method] = await self._ask(f"own labels, {method}", questions)
+        return self._own[method]
+
+    async def _tuning(self, split: Split, rows: Sequence[Row], method: ScoreMethod) -> list[Answered]:
+        if (split, method) not in self._tuned:
+            questions = own_questions(rows, self._limit(_MANY), method)
+            asked = await self._ask(f"{split} rows for thresholds, {method}", questions, kept=False)
+            self._tuned[split, method] = answers(asked)
+        return self._tuned[split, method]
+
+    async def _quality(self) -> None:
+        tables, costs = {}, {}
+        for method in self._options.methods:
+            found = answers(await self._own_results(method))
+            tuning = await self._tuning(CALIB_FOR[self._data.split], self._data.calib, method)
+            table = quality.table(found, tuning, self._options.seed)
+            fresh = [one for one in found if one.place in self._data.unseen]
+            if fresh:
+                name = f"{CHAT} (texts never seen)"
+                table.by_set[name] = quality.quality(fresh, quality.thresholds(tuning), self._options.seed)
+            tables[method], costs[method] = table, quality.cost(found)
+        self.parts |= {"quality": tables, "cost": costs, "better_method": quality.better_method(tables)}
+
+    async def _wording(self) -> None:
+        tables = {}
+        for method in self._options.methods:
+            questions = own_questions(self._data.rows, self._limit(_MANY), method, heldout_canonical, WORDING)
+            found = answers(await self._ask(f"held-out words, {method}", questions))
+            tables[method] = quality.table(found, (), self._options.seed)
+        self.parts["wording"] = tables
+
+    async def _baseline(self) -> None:
+        scores = baseline_scores(self._data.train, [*self._data.rows, *self._data.dev], OWN)
+        found = {}
+        for method in self._options.methods:
+            measured = answers(await self._own_results(method))
+            tuning = await self._tuning(DEV_FOR[self._data.split], self._data.dev, method)
+            seed = self._options.seed
+            table = quality.versus(measured, tuning, scores, _model_of, seed)
+            fresh = [one for one in measured if one.place in self._data.unseen]
+            table |= quality.versus(fresh, tuning, scores, _model_of, seed, suffix=" (texts never seen)")
+            found[method] = table
+        self.parts["baseline"] = found
+
+    async def _format(self) -> None:
+        repeats = {}
+        for method in self._options.methods:
+            first = spread(await self._own_results(method), self._limit(_FORMAT))
+            again = [result.asked for result in reversed(first)]
+            fewer = max(1, self._options.in_flight // 3)
+            second = await judge_all(self._judge, again, fewer, Clock(self._say, f"once more, {method}"))
+            repeats[method] = formats.repeated(answers(first), answers(second))
+        chosen = spread(await self._own_results("trace"), self._limit(_FORMAT))
+        both = await bounded([one.asked for one in chosen], self._free, self._options.in_flight)
+        self.parts |= {
+            "repeated": {method: found for method, found in repeats.items() if found},
+            "format": formats.free_format([free for free, _ in both], [judged for _, judged in both]),
+        }
+
+    async def _free(self, question: Asked) -> tuple[Reading, Judgement]:
+        with noting(Note()) as note:
+            result = await judge_one(self._judge, question)
+        assert self._judge.probe is not None
+        if note.request is None:
+            # It was too long to be asked at all.
+            return Reading(status="unparseable"), result.judgement
+        return await self._judge.probe.free(note, question.policy.panels[0]), result.judgement
+
+    async def _following(self) -> None:
+        chosen = pairs(self._data.wide, random.Random(self._options.seed), self._limit(_PAIRS))
+        found, swapped = {}, {}
+        for method in self._options.methods:
+            judged = answers(await self._ask(f"following, {method}", following.questions(chosen, method)))
+            found[method] = following.figures(following.put_together(chosen, judged), self._options.seed)
+            swapped[method] = following.swapped_calibration(judged)
+        self.parts |= {
+            "following": found,
+            "swapped_calibration": {method: one for method, one in swapped.items() if one},
+        }
+
+    async def _reasoning(self) -> None:
+        data, seed = self._data, self._options.seed
+        own = await self._own_results("trace")
+        rows = {row.place: row for row in data.rows}
+        cited = {}
+        for method in self._options.methods:
+            questions = reasoning.citation_questions(data.wide, self._limit(_CITED), method, seed)
+            judged = answers(await self._ask(f"citations, {method}", questions))
+            texts = {place: row.text for place, row in rows.items()}
+            cited[method] = reasoning.citation(judged, texts, data.models, data.violated, seed)
+        self.parts |= {
+            "citation": {method: one for method, one in cited.items() if one},
+            "quotes": reasoning.quotes(own, masked=self._judge.masks),
+            "evidence": reasoning.evidence(own, rows, data.models.get("toxicity"), seed),
+            "forced": await self._forced(own),
+        }
+
+    async def _forced(self, own: Sequence[Result]) -> dict[str, reasoning.Forced]:
+        found = {}
+        for name, put in reasoning.donors(own, self._limit(_FORCED), self._options.seed).items():
+            after = await bounded(put, self._put, self._options.in_flight, Clock(self._say, f"trace put in: {name}"))
+            figures = reasoning.forced([one for one, _ in put], after, self._options.seed)
+            if figures:
+                found[name] = figures
+        return found
+
+    async def _put(self, pair: tuple[Result, str]) -> Result:
+        result, trace = pair
+        with noting(Note(forced=trace)):
+            return await judge_one(self._judge, result.asked)
+
+    async def _fairness(self) -> None:
+        identity, hard = {}, {}
+        rows = self._options.rows
+        per_term = max(fairness.MIN_ROWS, rows // _TERM_SHARE) if rows else _MANY
+        texts = fairness.hard_negatives()
+        chosen = spread(texts, rows or len(texts))
+        for method in self._options.methods:
+            terms = fairness.identity_questions(self._data.templates, per_term, method)
+            identity[method] = fairness.identity_gaps(answers(await self._ask(f"identity terms, {method}", terms)))
+            benign = fairness.hard_questions(chosen, method)
+            hard[method] = fairness.hard_rates(answers(await self._ask(f"hard negatives, {method}", benign)))
+        self.parts |= {"identity": identity, "hard": hard}
+
+
+def _model_of(one: Answered) -> str:
+    """Return the part that one baseline answers for."""
+    return one.source if one.source in ONE_MODEL else one.name

@@ -1,0 +1,171 @@
+"""What is asked in reinforced alignment: rows under drawn policies, as the token ids that serving would send."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from worker.errors import TrainError
+from worker.judge import prompt
+from worker.judge.template import Template
+from worker.judge.tokens import Tokens
+from worker.policy.model import Panel
+from worker.records import Label
+from worker.train.data.load import split_rows
+from worker.train.data.rows import Row
+from worker.train.data.splits import join_groups
+from worker.train.examples.format import Sample, epoch_groups, message_of, policy_for
+from worker.train.examples.reasoning import cited, label_of
+from worker.train.policies.draw import Wording, balanced_sets
+from worker.train.recipe import Recipe, make_ready
+from worker.train.rl.recipes import GrpoRecipe
+
+#: So often the rows are gone through for prompts before too few are found.
+_MOST_EPOCHS: Final = 40
+
+
+class Rows(Struct, frozen=True, kw_only=True):
+    """Rows to draw prompts from, and the sets of concepts that may stand in one policy."""
+
+    train: tuple[Sample, ...]
+    dev: tuple[Sample, ...]
+    sets: frozenset[frozenset[str]]
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """One prompt and what is right.
+
+    Attributes:
+        ids: the prompt, as serving would send it.
+        panel: its policy.
+        expected: the row's label under that policy.
+        cited: the ids of the violated categories, in the policy's order.
+        benign: the row violates nothing that it is labelled for, under any policy.
+
+    """
+
+    ids: tuple[int, ...]
+    panel: Panel
+    expected: Label
+    cited: tuple[str, ...]
+    benign: bool
+
+
+class Asker:
+    """Writes prompts for one tokenizer and template, through the prompt that serves."""
+
+    def __init__(self, tokens: Tokens, template: Template, *, reasoning: bool) -> None:
+        """Keep what every prompt needs."""
+        self.tokens = tokens
+        self.template = template
+        self.reasoning = reasoning
+
+    def problem(self, row: Row, wording: Wording) -> Problem:
+        """Make the problem of one row under one policy."""
+        panel, message = wording.panel, message_of(row)
+        segments = prompt.prefix(self.template, panel, row.role)
+        segments += prompt.suffix(self.template, message, reasoning=self.reasoning)
+        return Problem(
+            ids=tuple(self.tokens.encode(segments)),
+            panel=panel,
+            expected=label_of(wording, row.known),
+            cited=tuple(cited(wording, row.known)),
+            benign=not any(row.known.values()),
+        )
+
+
+def read_rows(data: Path, seed: int) -> Rows:
+    """Read the data sets of a folder, or a file of rows as JSON lines in the format of ``Row``.
+
+    Raises:
+        TrainError: the data is not there or is not rows.
+
+    """
+    if data.is_file():
+        return _rows_of_file(data)
+    ready = make_ready(Recipe(data=data, out=data, seed=seed, canaries=0))
+    dev = tuple(Sample(row=row, quotes={}) for row in ready.dev)
+    return Rows(train=ready.train, dev=dev, sets=ready.sets)
+
+
+def _rows_of_file(path: Path) -> Rows:
+    try:
+        rows = [msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines() if line]
+    except msgspec.DecodeError as error:
+        text = f"{path.name} is not a file of rows: {error}; write one row of worker/train/data/rows.py on each line"
+        raise TrainError(text) from None
+    groups = join_groups([row.keys or (row.group or row.place,) for row in rows])
+    named = [msgspec.structs.replace(row, group=group) for row, group in zip(rows, groups, strict=True)]
+    parts = split_rows(named)
+    return Rows(
+        train=tuple(Sample(row=row, quotes={}) for row in parts["train"]),
+        dev=tuple(Sample(row=row, quotes={}) for row in parts["dev"]),
+        sets=balanced_sets(parts["train"], min_rows=1),
+    )
+
+
+def drawn(
+    samples: Sequence[Sample], sets: frozenset[frozenset[str]], rng: random.Random
+) -> Iterator[tuple[Row, Wording]]:
+    """Yield one epoch of rows, each group of them under a policy drawn for it."""
+    for group in epoch_groups(samples, rng):
+        wording = policy_for(rng, group, sets)
+        yield from ((sample.row, wording) for sample in group)
+
+
+def problems(
+    samples: Sequence[Sample],
+    sets: frozenset[frozenset[str]],
+    asker: Asker,
+    recipe: GrpoRecipe,
+    count: int,
+    rng: random.Random,
+) -> list[Problem]:
+    """Draw problems with the recipe's shares of safe and of benign ones; longer prompts are left out.
+
+    Raises:
+        TrainError: the rows have not enough of some kind.
+
+    """
+    kept: list[Problem] = []
+    quota = _Quota(count, recipe)
+    for _ in range(_MOST_EPOCHS):
+        for row, wording in drawn(samples, sets, rng):
+            found = asker.problem(row, wording)
+            if len(found.ids) <= recipe.max_prompt_tokens and quota.takes(found):
+                kept.append(found)
+            if len(kept) == count:
+                rng.shuffle(kept)
+                return kept
+    text = f"the rows give {quota} of {count} prompts; take more rows, or change safe_share and benign_share"
+    raise TrainError(text)
+
+
+class _Quota:
+    """How many problems of each kind are still wanted."""
+
+    def __init__(self, count: int, recipe: GrpoRecipe) -> None:
+        self._safe = round(count * recipe.safe_share)
+        self._most = {
+            "unsafe": count - self._safe,
+            "benign": self._safe,
+            "elsewhere": self._safe - round(count * recipe.benign_share),
+        }
+        self._taken: Counter[str] = Counter()
+
+    def takes(self, problem: Problem) -> bool:
+        kind = "unsafe" if problem.expected == "unsafe" else "benign" if problem.benign else "elsewhere"
+        safe = self._taken["benign"] + self._taken["elsewhere"]
+        if self._taken[kind] >= self._most[kind] or (kind != "unsafe" and safe >= self._safe):
+            return False
+        self._taken[kind] += 1
+        return True
+
+    def __str__(self) -> str:
+        return f"{self._taken['unsafe']} unsafe and {self._taken['benign'] + self._taken['elsewhere']} safe"
