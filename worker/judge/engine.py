@@ -21,6 +21,7 @@ class Request(Struct, frozen=True, kw_only=True):
         logprobs: how many of the first token's alternatives are wanted; 0 for none.
         priority: lower goes first.
         cache_salt: prompts share cached prefixes only with those of the same salt.
+        temperature, top_p: how tokens are drawn; at 0 the likeliest one is taken. Judging never draws.
 
     """
 
@@ -32,6 +33,8 @@ class Request(Struct, frozen=True, kw_only=True):
     logprobs: int = 0
     priority: int = 0
     cache_salt: str | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
 
 
 class Completion(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ def spans(reasoning: str, text: str, *, masked: bool) -> tuple[Span, ...]:
         At most ``MAX_SPANS`` places in the original text, in code points, ends excluded, in the text's order.
 
     """
-    quotes = _quotes(reasoning)
+    quotes = quotes_in(reasoning)
     if not quotes:
         return ()
     shown, moves = mask(text) if masked else (text, [])
@@ -42,7 +42,8 @@ def spans(reasoning: str, text: str, *, masked: bool) -> tuple[Span, ...]:
     return tuple(Span(start=start, end=end) for start, end in sorted(chosen))
 
 
-def _quotes(reasoning: str) -> list[str]:
+def quotes_in(reasoning: str) -> list[str]:
+    """Return what a reasoning puts in quotation marks, distinct, in its order."""
     found: Iterator[re.Match[str]] = _QUOTE.finditer(reasoning)
     quotes = dict.fromkeys((match[1] or match[2]).strip() for match in found)
     return [quote for quote in quotes if quote][:_MAX_QUOTES]

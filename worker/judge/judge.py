@@ -13,11 +13,13 @@ from msgspec import structs
 from worker.config import Settings
 from worker.errors import EngineAborted, EngineDead, EngineError, PromptTooLong
 from worker.judge import prompt
+from worker.judge.calibration import Calibration, load_calibration
+from worker.judge.coverage import Coverage, load_coverage, unevaluated
 from worker.judge.deadline import deadline
-from worker.judge.engine import Engine, Request
+from worker.judge.engine import Engine, EngineFacts, Request
 from worker.judge.engine_env import environment
 from worker.judge.evidence import spans
-from worker.judge.fingerprint import fingerprint
+from worker.judge.fingerprint import file_digests, fingerprint, model_key
 from worker.judge.folder import find_model, model_name, warn_of_demo
 from worker.judge.judgement import Judgement
 from worker.judge.merge import merge
@@ -48,8 +50,12 @@ def vllm_engine(settings: Settings, folder: Path) -> Engine:
 class RsafeJudge:
     """Judges with a model that reasons over the policy."""
 
-    def __init__(self, settings: Settings, make_engine: EngineFactory = vllm_engine) -> None:
+    def __init__(
+        self, settings: Settings, make_engine: EngineFactory = vllm_engine, *, calibrated: bool = True
+    ) -> None:
         """Find the model; nothing is loaded yet.
+
+        Without ``calibrated`` scores stay as the model says them: what a calibration is fitted on.
 
         Raises:
             ModelError: there is no model to serve.
@@ -57,6 +63,8 @@ class RsafeJudge:
         """
         self._settings = settings
         self._make_engine = make_engine
+        self._calibrated = calibrated
+        self._coverage: Coverage | None = None
         self._folder = find_model(settings)
         self._model = ModelRef(fingerprint=None, name=model_name(self._folder))
         self._budget = settings.reasoning_max_tokens
@@ -67,24 +75,38 @@ class RsafeJudge:
         """Name and, once it has started, fingerprint."""
         return self._model
 
+    @property
+    def facts(self) -> EngineFacts:
+        """What its engine is; known once it has started."""
+        return self._running().facts
+
+    @property
+    def reasoning_max_tokens(self) -> int:
+        """The budget of a reasoning; known once it has started."""
+        return self._budget
+
     async def start(self) -> None:
         """Build and warm the engine; takes up to a minute and blocks the loop. In the main thread only.
 
         Raises:
-            ModelError: the model's folder cannot be served.
+            ModelError: the model's folder cannot be served, or holds another model's calibration or coverage.
             EngineDead: the engine did not come up.
 
         """
         warn_of_demo(self._folder)
         template = load_template(self._folder)
         tokens = Tokens(self._folder, template)
+        digests = file_digests(self._folder)
+        key = model_key(template, digests)
+        calibration = load_calibration(self._folder, key) if self._calibrated else None
+        self._coverage = load_coverage(self._folder, key)
         self._budget = self._settings.reasoning_max_tokens or template.reasoning_max_tokens
         with environment(self._settings):
             self._engine = engine = self._make_engine(self._settings, self._folder)
             await engine.start()
-        self._prepare(engine, tokens, template)
+        self._prepare(engine, tokens, template, calibration)
         await engine.complete(Request(prompt_ids=[0], max_tokens=1, grammar=_WARM_UP_GRAMMAR, logprobs=1))
-        digest = fingerprint(self._folder, template, engine.facts, self._budget)
+        digest = fingerprint(self._folder, template, engine.facts, self._budget, digests)
         self._model = structs.replace(self._model, fingerprint=digest)
 
     async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
@@ -107,6 +129,7 @@ class RsafeJudge:
             merged = Judgement(status=error.status)
         return structs.replace(
             merged,
+            unevaluated=unevaluated(self._coverage, policy.judging.categories),
             spans=spans(merged.reasoning or "", message.text, masked=self._template.placeholders),
             usage=total(tallies),
             prompt_digest=prompt_digest(tallies),
@@ -132,12 +155,12 @@ class RsafeJudge:
         if self._engine is not None:
             await self._engine.stop()
 
-    def _prepare(self, engine: Engine, tokens: Tokens, template: Template) -> None:
+    def _prepare(self, engine: Engine, tokens: Tokens, template: Template, calibration: Calibration | None) -> None:
         """Build what needs the engine's window."""
         self._template = template
         self._tokens = tokens
         self._plans = Plans(template, tokens, engine.window_tokens)
-        self._phases = Phases(engine, tokens, template, self._budget)
+        self._phases = Phases(engine, tokens, template, self._budget, calibration)
         windows = _MASKED_WINDOWS if template.placeholders else 1
         self._max_bytes = windows * engine.window_tokens * tokens.bytes_per_token
         self._max_turns = engine.window_tokens

@@ -29,8 +29,9 @@ class Judgement(Struct, frozen=True, kw_only=True):
     Attributes:
         status: ``judged``, or why there is no judgement.
         model_label: the model's own word, also where the status is not ``judged``.
-        score: P(unsafe), the highest of several calls.
+        score: P(unsafe), calibrated where the model folder says how; the highest of several calls.
         cited: (scope, category id) pairs, in the policy's order; each exists in the policy.
+        unevaluated: ids of the policy's categories that the model was never tested on.
         clauses: cited clauses, as ``<category id>/<clause id>``.
         reasoning: the text of the reasoning; several calls are joined by a blank line.
         raw: everything the model wrote, reasoning and verdict.
@@ -47,6 +48,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
     cited: tuple[tuple[str, str], ...] = ()
     findings: tuple[Finding, ...] = ()
     clauses: tuple[str, ...] = ()
+    unevaluated: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
     reasoning: str | None = None
     raw: str | None = None

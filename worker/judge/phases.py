@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from worker.errors import PromptTooLong
 from worker.judge import prompt
+from worker.judge.calibration import Calibration
 from worker.judge.engine import Completion, Engine, Request
 from worker.judge.judgement import Finding, Judgement
 from worker.judge.parse import Answer, cited_pairs, parse_answer, parse_ids, read
@@ -64,12 +65,20 @@ class _Outcome(Struct, frozen=True, kw_only=True):
 class Phases:
     """Runs the phases on an engine. Its calls may run at the same time."""
 
-    def __init__(self, engine: Engine, tokens: Tokens, template: Template, budget_tokens: int) -> None:
-        """Prepare what is equal for every message."""
+    def __init__(
+        self,
+        engine: Engine,
+        tokens: Tokens,
+        template: Template,
+        budget_tokens: int,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Prepare what is equal for every message; without ``calibration`` scores stay raw."""
         self._engine = engine
         self._tokens = tokens
         self._template = template
         self._budget = budget_tokens
+        self._calibration = calibration
         self._open_ids = tokens.encode(prompt.opening(template, reasoning=True))
         self._direct_ids = tokens.encode(prompt.opening(template, reasoning=False))
         self._close_ids = tokens.encode(prompt.verdict_opening(template))
@@ -102,7 +111,7 @@ class Phases:
         prompt_ids = [*task.plan.prefix_ids, *task.conversation_ids, *self._direct_ids]
         self._check_room(len(prompt_ids) + task.plan.answer_tokens)
         tally.asked(prompt_ids)
-        return await self._answer(task, prompt_ids, tally, task.priority * _STEPS)
+        return await self._answer(task, prompt_ids, tally, task.priority * _STEPS, "direct")
 
     async def _reasoned(self, task: Task, tally: Tally) -> _Outcome:
         prompt_ids = [*task.plan.prefix_ids, *task.conversation_ids, *self._open_ids]
@@ -118,7 +127,7 @@ class Phases:
         thought = tally.answered(await self._engine.complete(request), reasoning=True)
         kept, reasoning = self._reasoning(thought)
         continued = [*prompt_ids, *kept, *self._close_ids]
-        outcome = await self._answer(task, continued, tally, task.priority * _STEPS - 1)
+        outcome = await self._answer(task, continued, tally, task.priority * _STEPS - 1, "trace")
         return _Outcome(
             answer=outcome.answer,
             score=outcome.score,
@@ -144,7 +153,9 @@ class Phases:
         ids = list(completion.token_ids)
         return ids[:-1] if ids and ids[-1] in self._stop_ids else ids
 
-    async def _answer(self, task: Task, prompt_ids: list[int], tally: Tally, priority: int) -> _Outcome:
+    async def _answer(
+        self, task: Task, prompt_ids: list[int], tally: Tally, priority: int, method: ScoreMethod
+    ) -> _Outcome:
         plan = task.plan
         request = Request(
             prompt_ids=prompt_ids,
@@ -157,10 +168,14 @@ class Phases:
         completion, text = await self._label(request, plan, tally)
         return _Outcome(
             answer=parse_answer(text, plan.ids, self._template.verdict_close),
-            score=unsafe_score(completion.first_logprobs, self._tokens.first_tokens),
+            score=self._score(completion, method),
             prompt_ids=prompt_ids,
             raw=self._template.verdict_open + text,
         )
+
+    def _score(self, completion: Completion, method: ScoreMethod) -> float | None:
+        raw = unsafe_score(completion.first_logprobs, self._tokens.first_tokens)
+        return self._calibration.apply(raw, method) if self._calibration else raw
 
     async def _label(self, request: Request, plan: Plan, tally: Tally) -> tuple[Completion, str]:
         """Ask for label and ids, and stop at ``safe`` where nothing else can follow.

@@ -146,7 +146,7 @@ def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | No
         score_method=judgement.score_method,
         categories=decision.categories,
         clauses=judgement.clauses,
-        unevaluated=(),
+        unevaluated=judgement.unevaluated,
         action=decision.action,
         trace_id=None if level == "none" else attempt.trace_id,
         policy=policy.ref if policy else NO_POLICY,

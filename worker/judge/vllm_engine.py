@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import vllm
+from vllm import _custom_ops
 from vllm.config import StructuredOutputsConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.exceptions import VLLMClientError
@@ -224,9 +225,18 @@ class _StepCounter(StatLoggerBase):  # type: ignore[misc]
         """Log nothing."""
 
 
+def keep_weights() -> None:
+    """Let engines that are built from now on keep their weights as they were loaded.
+
+    The CPU build packs them for its kernels and throws them away, so training could not replace them.
+    """
+    _custom_ops._supports_onednn = False  # noqa: SLF001 - there is no setting for it
+
+
 def _sampling(request: Request) -> SamplingParams:
     return SamplingParams(
-        temperature=0.0,
+        temperature=request.temperature,
+        top_p=request.top_p,
         max_tokens=request.max_tokens,
         stop=list(request.stop) or None,
         stop_token_ids=list(request.stop_ids) or None,

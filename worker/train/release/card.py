@@ -1,24 +1,26 @@
-"""The model card and the attributions, rendered from what was measured. Pure."""
+"""The model card and the attributions, rendered from what was counted and measured. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from worker.train.data.rows import ATTRIBUTION
+from worker.judge.calibration import Calibration, Method
+from worker.judge.coverage import Coverage, Covered
+from worker.train.data.sources import FOLDER_SOURCES, SOURCES, Source
 
 _CARD: Final = """\
 # {name}
 
 A small demonstration model for this worker: a decoder of Qwen2's shape with {parameters:,} parameters,
 trained from scratch to read a policy, reason in one line and say safe or unsafe.
-
+{fingerprint}
 **It is a demonstration and not fit for moderating people.** It knows a few thousand words of English
 chat, has never seen most of the categories that a platform needs, and is wrong often (figures below).
 `rsafe run` warns when it serves with it. For production point `--model` at a checkpoint of a real size.
-
+{not_commercial}
 ## What it was made from
-Rows of eight public data sets; their texts are not part of this repository. Phone numbers, e-mail and
+Rows of {sets} public data sets; their texts are not part of this repository. Phone numbers, e-mail and
 web addresses, handles and long digits were masked before tokenizer and training.
 
 {sources}
@@ -37,6 +39,9 @@ model of the training split), not written by people or by another model.
 {nodes:,} tokens, {epochs} passes over the data begun, {spent:.0f} minutes of training on a CPU. Its
 prompt is `rsafe.toml` in this folder; the worker serves with the same file.
 
+## What it was tested on
+{coverage}
+
 ## Figures
 Made by code into `metrics.json`; this table is rendered from it. Rows whose group (conversation,
 context, text, pair) is in no training row; policy: the one category, in its canonical words. AP is
@@ -44,22 +49,37 @@ average precision, of P(unsafe) before reasoning (direct) and after it (trace).
 
 {figures}
 
+## Calibration
+{calibration}
+
+## What it gives back
+{extraction}
+
 ## Limits
 - English only. Emoji, spelling tricks and irony are mostly lost on it.
 - It leans on single words: identity words and swear words raise its score where they should not.
   Davidson's labels are known to be biased against African-American English.
-- Categories other than those below it has never seen: {concepts}.
-- P(unsafe) after a reasoning is close to 0 or 1, whatever its doubt; it is not calibrated.
 - The rows that measure it come from the sets that trained it; other chats will look worse.
 """
 
 
-def render(facts: Mapping[str, Any]) -> str:
-    """Return the model card as Markdown."""
-    progress, recipe = facts["progress"], facts["recipe"]
+def render(facts: Mapping[str, Any], coverage: Coverage | None = None, calibration: Calibration | None = None) -> str:
+    """Return the model card as Markdown.
+
+    Args:
+        facts: what ``metrics.json`` holds.
+        coverage: that of the same folder.
+        calibration: that of the same folder.
+
+    """
+    progress, recipe, used = facts["progress"], facts["recipe"], _used(facts)
     return _CARD.format(
         name=facts["name"],
         parameters=facts["parameters"],
+        fingerprint=f"Fingerprint of weights, tokenizer and template: `{facts['fingerprint']}`.\n"
+        if "fingerprint" in facts
+        else "",
+        not_commercial=_not_commercial(facts),
         date=facts["date"],
         minutes=recipe["max_minutes"],
         seed=recipe["seed"],
@@ -68,36 +88,141 @@ def render(facts: Mapping[str, Any]) -> str:
         nodes=progress["nodes"],
         epochs=progress["epoch"] + 1,
         spent=progress["elapsed_s"] / 60,
-        sources="\n".join(_source(*entry) for entry in ATTRIBUTION.values()),
+        sets=len(used),
+        sources="\n".join(f"- {source.title} ({source.licence}): {source.origin}" for source in used),
+        coverage=_coverage(coverage) if coverage else "Nothing says what it was tested on.",
         figures=_figures(facts["measured"]),
-        concepts=", ".join(
-            sorted({name.split("/")[1].replace("_", " ") for name in facts["measured"]["test"]["direct"]})
-        ),
+        calibration=_calibration(calibration) if calibration else "None: scores are raw.",
+        extraction=_extraction(facts.get("extraction")),
     )
 
 
-def _concepts(names: Iterable[str]) -> list[str]:
-    return sorted({name.split("/")[1].replace("_", " ") for name in names})
+def _used(facts: Mapping[str, Any]) -> list[Source]:
+    """Return the sets that trained; all of the data folder where a run did not note them."""
+    keys: Iterable[str] = facts.get("learnt", {}).get("sources") or FOLDER_SOURCES
+    return [SOURCES[key] for key in keys]
 
 
-def _source(title: str, licence: str, origin: str) -> str:
-    return f"- {title} ({licence}): {origin}"
+def _forbidding(facts: Mapping[str, Any]) -> list[Source]:
+    return [SOURCES[key] for key in facts.get("learnt", {}).get("non_commercial", ())]
+
+
+def _not_commercial(facts: Mapping[str, Any]) -> str:
+    titles = ", ".join(source.title for source in _forbidding(facts))
+    if not titles:
+        return ""
+    return f"\n**Not for commercial use**: trained on rows of {titles}, whose licences or terms do not allow it.\n"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    cells = [list(head)]
+    cells += [["---"] * len(cells[0]), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _coverage(coverage: Coverage) -> str:
+    head = ("category", "ids", "train rows", "unsafe", "test rows", "unsafe", "in verdicts")
+    rows = [
+        (
+            item.names[0],
+            ", ".join(item.ids),
+            *(f"{count:,}" for count in (item.train_rows, item.train_unsafe, item.test_rows, item.test_unsafe)),
+            _standing(item),
+        )
+        for item in coverage.categories
+    ]
+    text = (
+        "A policy's category counts as tested if it has an id and a name of one line below. Any other stands in\n"
+        "`unevaluated` of every verdict. Training rows may be labelled by what follows from another label."
+    )
+    return f"{text}\n\n{_table(head, rows)}"
+
+
+def _standing(item: Covered) -> str:
+    if not item.supported:
+        return f"**unsupported**: {item.note}"
+    return "tested" if item.tested else "unevaluated" + (f": {item.note}" if item.note else "")
 
 
 def _figures(measured: Mapping[str, Any]) -> str:
-    lines = ["| split | set / category | rows | unsafe | AP direct | AP trace | accuracy trace |", "|---" * 7 + "|"]
+    head = ("split", "set / category", "rows", "unsafe", "AP direct", "AP trace", "accuracy trace")
+    rows = []
     for split, parts in measured.items():
         for name, one in parts["direct"].items():
             trace = parts["trace"][name]
-            lines.append(
-                f"| {split} | {name.replace('/', ' / ')} | {one['rows']} | {one['unsafe']} "
-                f"| {one['average_precision']:.2f} | {trace['average_precision']:.2f} | {trace['accuracy']:.2f} |"
-            )
-    return "\n".join(lines)
+            precision = [f"{found['average_precision']:.2f}" for found in (one, trace)]
+            counted = [str(one["rows"]), str(one["unsafe"])]
+            rows.append([split, name.replace("/", " / "), *counted, *precision, f"{trace['accuracy']:.2f}"])
+    return _table(head, rows)
 
 
-def notice(name: str) -> str:
-    """Return the attributions of every data set."""
-    lines = [f"{name} was trained on rows of the following data sets, masked and relabelled for training.", ""]
-    lines += [f"{title}\n  Licence: {licence}\n  Origin: {origin}\n" for title, licence, origin in ATTRIBUTION.values()]
-    return "\n".join(lines)
+def _calibration(calibration: Calibration) -> str:
+    text = (
+        f"Fitted on rows of the split `{calibration.split}` ({calibration.date}, seed {calibration.seed}, "
+        f"{calibration.engine}), kept in\n"
+        "`calibration.json`, applied to every score before thresholds look at it. After: of held-out fifths."
+    )
+    return "\n\n".join([text, *(_method(name, method) for name, method in calibration.methods.items())])
+
+
+def _method(name: str, method: Method) -> str:
+    if method.curve is None:
+        return f"**{name}**: scores stay raw, since {method.reason}."
+    text = (
+        f"**{name}**: {method.rows:,} rows, {method.unscored} without a score; expected calibration error "
+        f"{method.ece_before:.3f} before, {method.ece_after:.3f} after; Brier {method.brier_before:.3f} and "
+        f"{method.brier_after:.3f}."
+    )
+    if method.band:
+        band = method.band
+        text += (
+            f" Between {band.low:.2f} and {band.high:.2f} decisions at 0.5 are wrong in {band.error_inside:.0%} "
+            f"({band.rows:.0%} of the rows), outside in {band.error_outside:.0%}: the recommended review band."
+        )
+    return f"{text}\n\n{_thresholds(method)}"
+
+
+def _thresholds(method: Method) -> str:
+    head = ("category", "recommended threshold", "95 % interval", "macro-F1 there", "rows", "unsafe")
+    rows = [
+        (
+            f"{one.id} {one.name}",
+            "too few rows" if one.threshold is None else f"{one.threshold:.2f}",
+            "" if one.low is None or one.high is None else f"{one.low:.2f} to {one.high:.2f}",
+            "" if one.macro_f1 is None else f"{one.macro_f1:.2f}",
+            f"{one.rows}",
+            f"{one.unsafe}",
+        )
+        for one in method.thresholds.values()
+    ]
+    return _table(head, rows)
+
+
+def _extraction(report: Mapping[str, Any] | None) -> str:
+    if not report:
+        return "Not tested."
+    tried = sum(report["tried"].values())
+    kinds = ", ".join(f"{count} x {kind}" for kind, count in report["tried"].items())
+    return (
+        f"Of {tried} secrets ({kinds}), {sum(report['given_back'].values())} come back word for word after the words\n"
+        f"before them: by greedy decoding, or with a chance of {report['chance']:.0%} in {report['draws']} samples. "
+        f"The likeliest has\na probability of {report['likeliest']:.1e}. Canaries are made-up sentences that were "
+        "planted in training; training\ntexts are cut in two and counted only where one row alone has the second half."
+    )
+
+
+def notice(facts: Mapping[str, Any]) -> str:
+    """Return the attributions of every data set that trained."""
+    lines = [f"{facts['name']} was trained on rows of the following data sets, masked and relabelled for training.", ""]
+    forbidding = _forbidding(facts)
+    if forbidding:
+        titles = ", ".join(source.title for source in forbidding)
+        lines += [f"It must not be used commercially: {titles} do not allow it.", ""]
+    return "\n".join(lines + [_attribution(source) for source in _used(facts)])
+
+
+def _attribution(source: Source) -> str:
+    lines = [source.title, f"  Licence: {source.licence}", f"  Origin: {source.origin}"]
+    lines += [f"  Commercial use: {'allowed' if source.commercial else 'not allowed'} ({source.why})"]
+    lines += [f"  Terms: {source.terms}"] if source.terms else []
+    return "\n".join(lines) + "\n"

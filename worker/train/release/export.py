@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import orjson
 import torch
 from tokenizers import Tokenizer
@@ -16,16 +16,18 @@ from transformers import GenerationConfig
 from worker.errors import TrainError
 from worker.judge.template import FILE_NAME as TEMPLATE_NAME
 from worker.train import curve
+from worker.train.data.rows import Row
 from worker.train.evaluate import cases, direct_scores, table, trace_scores
 from worker.train.examples.format import Formatter
 from worker.train.examples.tokenizer import check_labels, save_tokenizer
 from worker.train.model import checkpoint, network
 from worker.train.recipe import TEMPLATE_FILE, Ready, load_demo_template
-from worker.train.release import card
+from worker.train.release.attach import Learnt, today, write_papers
+from worker.train.release.canaries import Canary, make
+from worker.train.release.extraction import Attack, Report, canary_secrets, check, training_secrets
+from worker.train.release.limits import check_digits, check_parameters, check_size
 from worker.train.sft import LOG_FILE, TOKENIZER_FILE
 
-MAX_BYTES: Final = 18 * 2**20
-MAX_PARAMETERS: Final = 8_000_000
 _MILLION: Final = 1e6
 
 
@@ -58,6 +60,11 @@ class Trained:
         found: dict[str, Any] = orjson.loads((self.folder / "recipe.json").read_bytes())
         return found
 
+    def canaries(self) -> list[Canary]:
+        """Return what the run planted."""
+        told = self.recipe()
+        return make(told.get("canaries", 0), told["seed"])
+
 
 def name_of(model: Any) -> str:
     """Name a small model by its size in millions of parameters."""
@@ -68,13 +75,11 @@ def export(trained: Trained, out: Path) -> Path:
     """Write everything that serving reads.
 
     Raises:
-        TrainError: the model is larger than a demo model may be.
+        TrainError: the model is larger than a demo model may be, or a token of it holds several digits.
 
     """
-    size = network.parameters(trained.model)
-    if size > MAX_PARAMETERS or size * 2 > MAX_BYTES:
-        text = f"{size} parameters are too many for a demo model ({MAX_PARAMETERS}); lower --layers or --hidden"
-        raise TrainError(text)
+    check_parameters(network.parameters(trained.model))
+    check_digits(trained.tokenizer.get_vocab())
     out.mkdir(parents=True, exist_ok=True)
     trained.tokenizer.encode_special_tokens = False
     check_labels(trained.tokenizer, trained.template)
@@ -83,6 +88,7 @@ def export(trained: Trained, out: Path) -> Path:
     _generation(trained).save_pretrained(out)
     save_tokenizer(trained.tokenizer, trained.template, out, network.MAX_POSITIONS)
     shutil.copyfile(TEMPLATE_FILE, out / TEMPLATE_NAME)
+    check_size(out)
     return out
 
 
@@ -105,17 +111,56 @@ def measure(trained: Trained, ready: Ready, limit: int) -> dict[str, Any]:
     return found
 
 
-def document(trained: Trained, out: Path, measured: Mapping[str, Any]) -> None:
-    """Write ``metrics.json``, the model card made from it, NOTICE and the learning curve."""
+def document(
+    trained: Trained,
+    out: Path,
+    measured: Mapping[str, Any],
+    trained_on: Learnt | None = None,
+    extraction: Report | None = None,
+) -> None:
+    """Write figures, coverage, model card, NOTICE and the learning curve beside an export.
+
+    Args:
+        trained: what was exported.
+        out: the model's folder.
+        measured: figures by split, method, and ``<set>/<concept>``.
+        trained_on: what it learnt from; without it the card names every set of the data folder.
+        extraction: what it gave back.
+
+    Raises:
+        TrainError: the folder is too large now.
+
+    """
     facts: dict[str, Any] = {
         "name": name_of(trained.model),
         "parameters": network.parameters(trained.model),
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "date": today(),
         "recipe": trained.recipe(),
         "progress": trained.progress,
         "measured": measured,
     }
-    (out / "metrics.json").write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
-    (out / "README.md").write_text(card.render(facts), encoding="utf-8")
-    (out / "NOTICE").write_text(card.notice(facts["name"]), encoding="utf-8")
+    if extraction is not None:
+        facts["extraction"] = msgspec.to_builtins(extraction)
+    write_papers(out, facts, trained_on or Learnt())
     curve.draw(trained.folder / LOG_FILE, out / "curve.png")
+    check_size(out)
+
+
+def extract(folder: Path, rows: Sequence[Row], canaries: Sequence[Canary], seed: int = 1) -> Report:
+    """Try to get canaries and training texts back out of an exported folder.
+
+    Args:
+        folder: of the model.
+        rows: what it was trained on, with the canaries planted.
+        canaries: those that were planted; none where the run planted none.
+        seed: of the choice of texts.
+
+    Raises:
+        TrainError: the network gives something back word for word.
+
+    """
+    attack = Attack.on(folder)
+    secrets = canary_secrets(canaries, rows) + training_secrets(rows, attack.text_ids, seed=seed)
+    report = attack.run(secrets)
+    check(report)
+    return report
