@@ -5,12 +5,9 @@ The first stops its partition where it lies, and nothing is skipped; the second 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import pytest
-from aiokafka.record.util import calc_crc32c
 
 from tests.support.dataplane import (
     committed,
@@ -25,19 +22,11 @@ from tests.support.dataplane import (
     until_verdicts,
     verdict_of,
 )
+from tests.support.log_files import ATTRIBUTES, RECORDS, Harm, hurt, sign
 from tests.support.waiting import wait_until
 from worker.broker import Broker
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
-
-#: Where the parts of a record batch begin, in bytes; format 2, KIP-98.
-_LENGTH: Final = slice(8, 12)
-_BEFORE_LENGTH_ENDS: Final = 12
-_CRC: Final = slice(17, 21)
-_ATTRIBUTES: Final = 22
-_RECORDS: Final = 61
-
-Harm = Callable[[bytearray], None]
 
 
 def bad_checksum(batch: bytearray) -> None:
@@ -47,14 +36,14 @@ def bad_checksum(batch: bytearray) -> None:
 
 def unknown_codec(batch: bytearray) -> None:
     """Name a codec that no Kafka has, under a checksum that is right."""
-    batch[_ATTRIBUTES] |= 7
-    _sign(batch)
+    batch[ATTRIBUTES] |= 7
+    sign(batch)
 
 
 def garbled_records(batch: bytearray) -> None:
     """Put zeros in place of the compressed records, under a checksum that is right."""
-    batch[_RECORDS:] = bytes(len(batch) - _RECORDS)
-    _sign(batch)
+    batch[RECORDS:] = bytes(len(batch) - RECORDS)
+    sign(batch)
 
 
 @pytest.mark.parametrize("harm, compression", [(bad_checksum, None), (unknown_codec, None), (garbled_records, "zstd")])
@@ -105,29 +94,4 @@ def hostile_name(batch: bytearray) -> None:
     """Make a header's name bytes that are not UTF-8; no client of Kafka's own would, the protocol lets it."""
     start = batch.index(b"HOSTILE")
     batch[start : start + 2] = b"\xff\xfe"
-    _sign(batch)
-
-
-def hurt(broker: Broker, partition: str, number: int, harm: Harm) -> None:
-    """Change one batch in the broker's log, and nothing of its size."""
-    (segment,) = (broker.config.data_dir / "log" / partition).glob("*.log")
-    start, batch = list(batches(segment))[number]
-    before = len(batch)
-    harm(batch)
-    assert len(batch) == before
-    with segment.open("r+b") as file:
-        file.seek(start)
-        file.write(batch)
-
-
-def batches(segment: Path) -> Iterator[tuple[int, bytearray]]:
-    """Yield each batch of a segment and where it begins, in bytes."""
-    raw, start = segment.read_bytes(), 0
-    while start < len(raw):
-        end = start + _BEFORE_LENGTH_ENDS + int.from_bytes(raw[start:][_LENGTH])
-        yield start, bytearray(raw[start:end])
-        start = end
-
-
-def _sign(batch: bytearray) -> None:
-    batch[_CRC] = calc_crc32c(bytes(batch[_CRC.stop :])).to_bytes(4)
+    sign(batch)

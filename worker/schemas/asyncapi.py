@@ -73,15 +73,13 @@ CHANNELS: Final[dict[str, Channel]] = {
         record=None,
         headers="dead-letter-headers",
     ),
-    "shadow-verdicts": Channel(
-        about="Outcomes under a policy that is not live yet.", key=_AS_SOURCE, record="verdict", action=None
+    "shadow-verdicts": Channel(about="Outcomes under a policy that is not live yet.", key=_AS_SOURCE, record="verdict"),
+    "shadow-traces": Channel(about="Reasoning under a policy that is not live yet.", key=_AS_SOURCE, record="trace"),
+    "replay-verdicts": Channel(about="Outcomes of a replay of the log.", key=_AS_SOURCE, record="verdict"),
+    "replay-traces": Channel(about="Reasoning of a replay of the log.", key=_AS_SOURCE, record="trace"),
+    "replays": Channel(
+        about="What was replayed, fixed at the start, and its end.", key="The run.", record="replay-run"
     ),
-    "shadow-traces": Channel(
-        about="Reasoning under a policy that is not live yet.", key=_AS_SOURCE, record="trace", action=None
-    ),
-    "replay-verdicts": Channel(about="Outcomes of a replay of the log.", key=_AS_SOURCE, record="verdict", action=None),
-    "replay-traces": Channel(about="Reasoning of a replay of the log.", key=_AS_SOURCE, record="trace", action=None),
-    "replays": Channel(about="Replays that were asked for. Reserved.", key="Id of the run.", record=None, action=None),
     "overrides": Channel(
         about="Decisions of people that stand above a verdict. Reserved.", key=_AS_SOURCE, record=None, action=None
     ),
@@ -114,6 +112,9 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
             "ce_source": _text("The worker."),
             "ce_time": _text("When it was written.", format="date-time"),
             "ce_specversion": _text("Version of CloudEvents.", const="1.0"),
+            "content_digest": _text(
+                "On verdicts and traces: SHA-256 over the key's length (4 bytes, big-endian), key and value, as hex."
+            ),
             **_TRACEPARENT,
         },
     },

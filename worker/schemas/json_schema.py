@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.records import HistoryEntry, Message, Policy, PolicyApplied, Rfc3339, Status, Trace, Verdict
+from worker.replay_records import ReplayRun
 from worker.schemas.fields import FIELDS
 from worker.stream.control import Command
 
@@ -37,6 +38,7 @@ RECORDS: Final[dict[str, type[Struct]]] = {
     "trace": Trace,
     "policy-history": HistoryEntry,
     "policy-applied": PolicyApplied,
+    "replay-run": ReplayRun,
     "command": Command,
     "dead-letter-headers": DeadLetterHeaders,
 }

@@ -1,0 +1,273 @@
+"""Policies under ``#shadow`` on a real broker: judged beside the live ones, compared, promoted or held."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+from msgspec.structs import replace
+
+from tests.conftest import KafkaAddress
+from tests.support import policy_topics as topics
+from tests.support.commands import rsafe, rsafe_json
+from tests.support.dataplane import (
+    count,
+    make_topics,
+    message,
+    read_all,
+    running,
+    send,
+    settings_for,
+    sources,
+    until_verdicts,
+    verdict_of,
+)
+from tests.support.policies import category, policy, raw
+from tests.support.policy_topics import version_of
+from tests.support.waiting import wait_until
+from worker.audit.rehearsal import Gates
+from worker.audit.rehearsal_read import compare, promote
+from worker.config import Settings
+from worker.judge.judgement import Judgement
+from worker.judge.scripted import ScriptedJudge
+from worker.policy import lifecycle
+from worker.policy.model import EffectivePolicy, record_digest
+from worker.policy.store import PolicyStore
+from worker.records import Message
+from worker.stream.plane import DataPlane
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+U7: Final = category("U7", "Threats", action="block")
+U8: Final = category("U8", "Insults", action="hold")
+LIVE: Final = policy(U7)
+TRIED: Final = policy(U7, U8, title="Next")
+TRIED_DIGEST: Final = record_digest(TRIED)
+
+
+@pytest.fixture
+async def settings(broker: KafkaAddress, topic_prefix: str) -> Settings:
+    """Settings under which every message is rehearsed, their topics made."""
+    made = settings_for(broker.bootstrap_servers, topic_prefix, shadow_share=1.0, instance_id="w1")
+    await make_topics(made)
+    return made
+
+
+@asynccontextmanager
+async def worker(
+    settings: Settings, judge: ScriptedJudge | None = None
+) -> AsyncIterator[tuple[DataPlane, PolicyStore]]:
+    """Run the policies and the data plane of one worker."""
+    store = PolicyStore(settings)
+    async with topics.running(store), running(settings, judge, store) as plane:
+        yield plane, store
+
+
+async def put_both(settings: Settings, store: PolicyStore) -> None:
+    """Publish a live policy and the next one under rehearsal, and wait until both are in force."""
+    tried = raw(U7, U8, title="Next")
+    await topics.publish(settings, ("acme", raw(U7)), ("acme#shadow", tried))
+    await wait_until(lambda: version_of(store, "acme") == 1 and store.rehearsals("acme", None), 10)
+
+
+def texts(number: int) -> list[bytes]:
+    """Return messages: every fourth is an insult, every eighth a threat too."""
+    tags = ("", "", "", "[unsafe:U8]", "", "", "", "[unsafe:U7][unsafe:U8]")
+    return [message(n, f"hello {tags[n % len(tags)]}") for n in range(number)]
+
+
+async def until_rehearsed(settings: Settings, wanted: int) -> list[dict[str, Any]]:
+    """Wait for so many outcomes of rehearsals, and return all."""
+
+    async def there() -> bool:
+        return await count(settings, "shadow-verdicts") >= wanted
+
+    await wait_until(there, 30, what=f"{wanted} shadow verdicts")
+    return [verdict_of(record) for record in await read_all(settings, "shadow-verdicts")]
+
+
+async def test_a_policy_is_rehearsed_beside_the_live_one(settings: Settings) -> None:
+    """Live verdicts are complete and as ever; the others stand in topics of their own, and nowhere else."""
+    async with worker(settings) as (plane, store):
+        await put_both(settings, store)
+        sent = await send(settings, texts(80))
+        await until_verdicts(settings, 80)
+        shadow = await until_rehearsed(settings, 80)
+        assert plane.unready() == []
+        assert plane._state.metrics.shadow_judged._value.get() == 80
+    live = [verdict_of(record) for record in await read_all(settings, "verdicts")]
+    places = {(one.partition, one.offset): 1 for one in sent}
+
+    assert sources(await read_all(settings, "verdicts")) == places
+    assert sources(await read_all(settings, "shadow-verdicts")) == places
+    assert {(one["mode"], one["run_id"]) for one in live} == {("live", None)}
+    assert {(one["mode"], one["run_id"]) for one in shadow} == {("shadow", TRIED_DIGEST)}
+    assert sum(one["label"] == "unsafe" for one in live) == 10
+    assert sum(one["label"] == "unsafe" for one in shadow) == 20
+    assert {one["policy"]["parts"][0]["digest"] for one in live} == {record_digest(LIVE)}
+    assert [
+        r for r in await read_all(settings, "shadow-verdicts") if verdict_of(r)["source"]["partition"] != r.partition
+    ] == []
+    ids = {one["verdict_id"] for one in live}
+    assert {verdict_of(record)["verdict_id"] for record in await read_all(settings, "traces")} == ids
+    assert {verdict_of(r)["verdict_id"] for r in await read_all(settings, "shadow-traces")} == {
+        one["verdict_id"] for one in shadow
+    }
+
+
+async def test_a_shadow_that_is_not_valid_is_refused(settings: Settings) -> None:
+    """It is a dead letter like others, the rehearsal before it goes on, and live messages are judged."""
+    async with worker(settings) as (_, store):
+        await put_both(settings, store)
+        loose = raw(category("U7", action="label"), version=2)
+        await topics.publish(settings, ("platform", raw(U7)))
+        await wait_until(lambda: store.resolve("nobody", None), 10)
+        await topics.publish(settings, ("acme#shadow", b"{}"), ("acme#shadow", loose))
+        letters = await wait_until(lambda: two_letters(settings), 20)
+        assert [dict(letter.headers)["stage"] for letter in letters] == [b"policy"] * 2
+        (rehearsal,) = store.rehearsals("acme", "lobby")
+        assert (rehearsal.scope, rehearsal.digest) == ("acme", TRIED_DIGEST)
+        assert store.rehearsals("nobody", None) == ()
+        await send(settings, texts(8))
+        await until_verdicts(settings, 8)
+        assert {one["run_id"] for one in await until_rehearsed(settings, 8)} == {TRIED_DIGEST}
+
+
+async def two_letters(settings: Settings) -> list[Any]:
+    """Return the dead letters once there are two."""
+    found = await read_all(settings, "dead-letters")
+    return found if len(found) == 2 else []
+
+
+async def test_a_judge_that_hangs_on_rehearsals_delays_nobody(settings: Settings) -> None:
+    """Live verdicts are complete and committed while rehearsals hang; the end of the worker is bounded."""
+
+    class Hanging(ScriptedJudge):
+        async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
+            if priority:
+                await asyncio.Event().wait()
+            return await super().judge(message, policy, priority=priority)
+
+    few = replace(settings, shadow_queue_messages=10)
+    async with worker(few, Hanging()) as (plane, store):
+        await put_both(few, store)
+        await send(few, texts(60))
+        await until_verdicts(few, 60)
+        dropped = plane._state.metrics.shadow_dropped.labels("queue")._value
+        await wait_until(lambda: dropped.get() >= 60 - 10 - few.shadow_in_flight, 5)
+        async with asyncio.timeout(12):
+            await plane.stop()
+    assert await count(few, "shadow-verdicts") == 0
+
+
+async def test_compare_and_promote(settings: Settings) -> None:
+    """Flips are shown with ids; a gate that does not hold holds it; when all do, the shadow becomes the next version."""
+    async with worker(settings) as (_, store):
+        await put_both(settings, store)
+        await send(settings, texts(80))
+        await until_verdicts(settings, 80)
+        await until_rehearsed(settings, 80)
+        report = await rsafe_json(settings, "policy", "compare", "acme")
+        assert (report["sample"], report["judged"], report["without_live"], report["doubled"]) == (80, 80, 0, 0)
+        assert (report["live"]["digest"], report["shadow"]["digest"]) == (record_digest(LIVE), TRIED_DIGEST)
+        (change,) = report["categories"]
+        assert (change["key"], change["newly_hit_count"], change["no_longer_hit_count"]) == ("acme:U8", 20, 0)
+        assert {(cell["before"], cell["after"]): cell["count"] for cell in report["labels"]} == {
+            ("safe", "safe"): 60,
+            ("safe", "unsafe"): 10,
+            ("unsafe", "unsafe"): 10,
+        }
+        assert report["flips"]["value"] == 0.125
+        code, out, _ = await rsafe(settings, "policy", "compare", "acme")
+        assert (code, "hello" in out) == (0, False)
+
+        code, out, err = await rsafe(
+            settings, "policy", "promote", "acme", "--min-sample", "50", "--max-disagreement", "0.1"
+        )
+        assert (code, err) == (1, "")
+        assert "held: disagreement is 0.1250" in out
+        code, out, _ = await rsafe(settings, "policy", "promote", "acme", "--min-sample", "50", "--dry-run")
+        assert (code, "would be promoted" in out) == (0, True)
+        assert (version_of(store, "acme"), len(store.rehearsals("acme", None))) == (1, 1)
+
+        done = await rsafe_json(settings, "policy", "promote", "acme", "--min-sample", "50", "--max-flag-rate", "0.4")
+        assert (done["published"]["decision"], done["published"]["version"]) == ("accepted", 2)
+        assert done["published"]["digest"] == TRIED_DIGEST
+        assert done["withdrawn"]["decision"] == "deleted"
+        await wait_until(lambda: version_of(store, "acme") == 2 and not store.rehearsals("acme", None), 5)
+        back = await rsafe_json(settings, "policy", "rollback", "acme")
+        assert (back["decision"], back["digest"]) == ("accepted", record_digest(LIVE))
+    code, _, err = await rsafe(settings, "policy", "compare", "acme")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no policy under rehearsal; publish one with 'rsafe policy put acme#shadow FILE'" in err
+
+
+async def test_watch_waits_for_the_sample(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ruling comes by itself once enough messages are compared."""
+    monkeypatch.setattr("worker.audit.rehearsal_read._COUNT_AGAIN_S", 0.2)
+    async with worker(settings) as (_, store):
+        await put_both(settings, store)
+        waiting = asyncio.create_task(promote(settings, "acme", Gates(min_sample=30), watch=True))
+        await send(settings, texts(16))
+        await until_rehearsed(settings, 16)
+        assert not waiting.done()
+        await send(settings, texts(16))
+        promotion = await asyncio.wait_for(waiting, 60)
+        assert (promotion.report.sample, promotion.obstacles) == (32, ())
+        await wait_until(lambda: version_of(store, "acme") == 2, 5)
+
+
+async def test_verdicts_under_another_live_policy_are_left_out(settings: Settings) -> None:
+    """Only what differs in this one policy is compared; a platform's own rehearsal works the same way."""
+    async with worker(settings) as (_, store):
+        await topics.publish(settings, ("platform", raw(U7)), ("platform#shadow", raw(U7, U8)))
+        await wait_until(lambda: store.rehearsals("acme", "lobby"), 10)
+        await send(settings, texts(8))
+        await until_rehearsed(settings, 8)
+        await until_verdicts(settings, 8)
+        assert (await compare(settings, "platform")).sample == 8
+        await topics.publish(settings, ("platform", raw(U7, version=2, default_action="block")))
+        await wait_until(lambda: version_of(store, "acme") == 2, 10)
+        await send(settings, texts(8))
+        await until_verdicts(settings, 16)
+        await until_rehearsed(settings, 16)
+        report = await compare(settings, "platform#shadow")
+    assert (report.sample, report.other_policy, report.live.version) == (8, 8, 2)
+
+
+async def test_list_says_which_workers_hold_a_policy(settings: Settings) -> None:
+    """Both workers are counted with the time of the later one; one that is gone is not; without any it says so."""
+    second = replace(settings, instance_id="w2")
+    async with worker(settings) as (one, store):
+        async with worker(second) as (other, also):
+            await wait_until(lambda: not one.unready() and not other.unready(), 60)
+            await topics.publish(settings, ("acme", raw(U7)))
+            await wait_until(lambda: version_of(store, "acme") and version_of(also, "acme"), 10)
+            await wait_until(lambda: said_by(settings, 2), 10)
+            (row,) = await rsafe_json(settings, "policy", "list")
+            assert (row["applied"]["workers"], row["applied"]["members"]) == (2, 2)
+            assert 0 <= row["applied"]["after_s"] < 2
+            code, out, _ = await rsafe(settings, "policy", "list")
+            assert (code, "; live on 2 of 2 workers after " in out) == (0, True)
+        await wait_until(lambda: members(settings, 1), 20)
+        async with worker(replace(settings, instance_id="w3")) as (third, _):
+            await wait_until(lambda: not third.unready() and not one.unready(), 60)
+            applied = await wait_until(lambda: members(settings, 2), 20)
+            assert (applied.workers, applied.after_s is not None) == (2, True)
+    await wait_until(lambda: members(settings, 0), 20)
+    code, out, _ = await rsafe(settings, "policy", "list")
+    assert (code, out.rstrip().endswith("newest: accepted; no worker runs")) == (0, True)
+
+
+async def said_by(settings: Settings, wanted: int) -> bool:
+    """Tell whether so many announcements are there."""
+    return len(await read_all(settings, "policy-applied")) >= wanted
+
+
+async def members(settings: Settings, wanted: int) -> Any:
+    """Return who holds the one policy, once the group has so many members."""
+    (row,) = await lifecycle.current(settings)
+    return row.applied if row.applied is not None and row.applied.members == wanted else None

@@ -1,0 +1,159 @@
+"""Which rule decided, and who was in force when."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Final
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from tests.support import policies
+from tests.support.verdicts import some_verdict
+from worker.audit.explain_policy import Rule, deciding, first_words, stories
+from worker.policy.combine import combine
+from worker.policy.model import EffectivePolicy, record_digest
+from worker.records import CategoryVerdict, Clause, HistoryEntry, Policy, PolicyPart, Verdict
+
+FLOOR: Final = policies.policy(policies.category("F1", "Threats", action="block"), title="Floor")
+OWN: Final = policies.policy(
+    policies.category(
+        "A",
+        "Spam",
+        action="hold",
+        violates=(Clause(id="1", text="Sells things."),),
+        allowed=(Clause(id="2", text="News."),),
+    ),
+    policies.category("B", "Gossip", action="label"),
+    title="Own",
+    default_action="hold",
+    review_band=(0.4, 0.6),
+    on_failure={"timeout": "block"},
+)
+
+
+def effective() -> EffectivePolicy:
+    """Return floor and tenant as they judge together."""
+    combined = combine(policies.accepted("platform", FLOOR), policies.accepted("acme", OWN, 1), None)
+    assert combined is not None
+    return combined
+
+
+def verdict(*hits: tuple[str, str], **fields: Any) -> Verdict:
+    """Return a verdict in which some categories were hit."""
+    cited = tuple(CategoryVerdict(scope=scope, id=one, severity="medium", hit=True) for scope, one in hits)
+    known: dict[str, Any] = {
+        "categories": cited,
+        "status": "judged",
+        "label": "unsafe" if hits else "safe",
+        "score": 0.9,
+    }
+    return replace(some_verdict(), **(known | fields))
+
+
+@pytest.mark.parametrize(
+    "hits, fields, rule, categories",
+    [
+        ([("platform", "F1"), ("acme", "A")], {"action": "block"}, "category", ["F1"]),
+        ([("acme", "A"), ("acme", "B")], {"action": "hold"}, "category", ["A"]),
+        ([("acme", "B")], {"action": "review", "score": 0.5}, "review_band", []),
+        ([], {"action": "allow", "score": 0.1}, "nothing_hit", []),
+        ([], {"action": "hold", "label": "unsafe"}, "default_action", []),
+        ([("acme", "B")], {"action": "hold"}, "default_action", []),
+        ([], {"action": "block", "status": "timeout", "label": None, "score": None}, "on_failure", []),
+        ([], {"action": "review", "status": "overloaded", "label": None, "score": None}, "on_failure", []),
+        ([("platform", "F1")], {"action": "block", "status": "truncated", "label": None}, "category", ["F1"]),
+    ],
+)
+def test_the_rule_that_decided_is_named(
+    hits: list[tuple[str, str]], fields: dict[str, Any], rule: Rule, categories: list[str]
+) -> None:
+    """The strictest wins; what it gives is the verdict's action."""
+    decided = deciding(verdict(*hits, **fields), effective())
+
+    assert (decided.rule, decided.action, decided.agrees) == (rule, fields["action"], True)
+    assert [item.id for item in decided.categories] == categories
+
+
+def test_the_clause_is_quoted() -> None:
+    """Those that the model cited, with what they say; whose category it is stands in the sentence."""
+    decided = deciding(verdict(("acme", "A"), action="hold", clauses=("A/2", "A/1", "B/1")), effective())
+    (category,) = decided.categories
+
+    assert [(one.id, one.kind, one.text) for one in category.clauses] == [
+        ("A/1", "violates", "Sells things."),
+        ("A/2", "allowed", "News."),
+    ]
+    assert decided.text == "category A of acme was hit and asks for hold"
+
+
+def test_an_action_that_the_policy_does_not_give_shows() -> None:
+    """Somebody changed the verdict, or the policy is not the one that judged."""
+    assert not deciding(verdict(("acme", "A"), action="allow"), effective()).agrees
+
+
+def test_without_any_policy_it_is_a_review() -> None:
+    """Never a silent safe."""
+    decided = deciding(verdict(action="review", status="policy_missing", label=None), None)
+
+    assert (decided.rule, decided.agrees) == ("no_policy", True)
+
+
+def entry(policy: Policy | None, offset: int, scope: str = "acme", **fields: Any) -> HistoryEntry:
+    """Return a decision; a tombstone's without a policy."""
+    known: dict[str, Any] = {
+        "offset": offset,
+        "timestamp": 1000 * offset,
+        "scope": scope,
+        "decision": "accepted" if policy else "deleted",
+        "version": policy.version if policy else None,
+        "digest": record_digest(policy) if policy else None,
+        "golden_digest": None,
+        "fingerprint": None,
+        "effective_digest": None,
+        "field": None,
+        "reason": None,
+        "policy": msgspec.json.encode(policy).decode() if policy else None,
+        "decided_at": dt.datetime(2026, 5, 1, tzinfo=dt.UTC),
+        "decided_by": "worker-1",
+    }
+    return HistoryEntry(**(known | fields))
+
+
+def part(policy: Policy, offset: int) -> PolicyPart:
+    """Return what a verdict says of a policy."""
+    return PolicyPart(scope="acme", version=policy.version, digest=record_digest(policy), offset=offset)
+
+
+def test_each_part_has_its_time_in_force() -> None:
+    """From its record to the next accepted one or tombstone; refusals and other scopes end nothing."""
+    second = replace(OWN, version=2, author="dana", reason="stricter", title="Own 2")
+    log = [
+        entry(OWN, 1),
+        entry(FLOOR, 2, "platform"),
+        entry(replace(OWN, version=1), 3, decision="refused"),
+        entry(second, 4),
+        entry(second, 4, decided_by="a slow worker"),
+        entry(None, 5),
+    ]
+    first, later = stories([part(OWN, 1), part(second, 4)], first_words(log), 4200, 4300)
+
+    assert (first.from_ms, first.until_ms, first.replaced_by, first.in_force) == (1000, 4000, 2, False)
+    assert (later.from_ms, later.until_ms, later.replaced_by, later.in_force) == (4000, 5000, None, True)
+    assert (later.title, later.author, later.reason, later.decided_by) == ("Own 2", "dana", "stricter", "worker-1")
+
+
+def test_a_message_may_be_judged_by_what_was_replaced_meanwhile() -> None:
+    """What is in the engine finishes under the policy that it started with."""
+    log = [entry(OWN, 1), entry(replace(OWN, version=2), 4)]
+    (story,) = stories([part(OWN, 1)], log, 3900, 4500)
+
+    assert story.in_force is True
+
+
+def test_a_part_that_the_history_lacks_says_so() -> None:
+    """Its place and digest are still known from the verdict."""
+    (story,) = stories([part(OWN, 1)], [], 0, 1)
+
+    assert (story.version, story.in_force, story.from_ms) == (1, None, None)

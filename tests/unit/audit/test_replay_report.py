@@ -1,0 +1,185 @@
+"""The report of a replay: on a page, on a terminal, with labels of people."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.comparing import outcome, some_report
+from worker.audit.compare import Comparer
+from worker.audit.report import read_labels
+from worker.audit.report_html import page
+from worker.audit.report_show import headlines, show
+from worker.audit.report_words import attribution, models_in_words
+from worker.errors import UsageError
+
+_EVIL = '<script>alert("x")</script>&\u202e\x1b[31m'
+_VOID = {"meta", "line", "circle", "rect", "br"}
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes and text, and whether everything that opens also closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag that opens."""
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag that closes itself."""
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close what was opened last."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note text."""
+        self.text += data
+
+
+def read(text: str) -> Reader:
+    """Parse a page."""
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_a_page_needs_nothing_from_outside() -> None:
+    """No script, no link, no address of anything, and a policy that forbids them."""
+    text = page(some_report())
+    reader = read(text)
+
+    assert reader.tags & {"script", "link", "img", "iframe", "object", "a", "base", "form"} == set()
+    assert {name for name, _ in reader.attributes} & {"src", "href", "xlink:href", "action"} == set()
+    assert not [name for name, _ in reader.attributes if name.startswith("on")]
+    assert not re.search(r"https?:|url\(|@import", text)
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in reader.attributes
+    assert "svg" in reader.tags
+
+
+def test_a_page_says_what_the_report_says() -> None:
+    """Figures, groups, ids and what became of the offsets stand on it."""
+    report = some_report()
+    text = read(page(report)).text
+
+    for group in report.comparison.tenants:
+        assert group.key in text
+        assert all(example.message_id in text for example in group.examples)
+    assert f"{report.comparison.total.flips:,}" in text
+    assert "12 no messages, 28 outside the filter" in text
+    assert "Against the labels of people" in text
+    assert report.run.model.fingerprint is not None
+    assert report.run.model.fingerprint in text
+
+
+@pytest.mark.parametrize("field", ["tenant", "category", "message_id", "run_id"])
+def test_names_are_never_markup(field: str) -> None:
+    """Whatever a producer calls a tenant, a category or a message, it is text on the page."""
+    names: dict[str, Any] = {field: _EVIL}
+    text = page(some_report(messages=50, **names))
+    reader = read(text)
+
+    assert "<script" not in text
+    assert "script" not in reader.tags
+    assert "\x1b" not in reader.text.replace(_EVIL, "") or field == "run_id"
+
+
+def test_an_empty_report_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run of which nothing is there yet gives a page and a terminal's report."""
+    report = some_report(messages=0)
+
+    reader = read(page(report))
+    show(report)
+
+    assert "nothing to tell from" in reader.text
+    assert report.run.run_id in capsys.readouterr().out
+
+
+def test_a_terminal_is_not_moved(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names in tables neither colour nor turn the terminal, and brackets in them are no markup of rich."""
+    show(some_report(messages=200, tenant="[red]\x1b[31mshop\u202e"))
+    said = capsys.readouterr().out
+
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert "[red]" in said
+
+
+def test_the_finding_names_its_cause() -> None:
+    """Flips beyond the control are the policy's, or the model's too where it is another one."""
+
+    def found(fingerprint: str, flips: int, control: int = 100) -> str:
+        comparer = Comparer()
+        for offset in range(500):
+            comparer.add(
+                outcome(offset), outcome(offset, "unsafe" if offset < flips else "safe", fingerprint=fingerprint)
+            )
+        for offset in range(control):
+            comparer.add_control(outcome(offset), outcome(offset))
+        return attribution(comparer.result())
+
+    assert "numerics alone may explain the flips" in found("f1", 0)
+    assert found("f1", 100).endswith("numerics alone do not explain the flips, policy does")
+    assert found("f2", 100).endswith("numerics alone do not explain the flips, policy or model does")
+    assert "A/A control: none" in found("f1", 100, control=0)
+    comparer = Comparer()
+    comparer.add(outcome(0), outcome(0, fingerprint="f2"))
+    assert "another model" in models_in_words(comparer.result())
+    assert models_in_words(Comparer().result()) == ""
+
+
+def test_headlines_say_what_matters() -> None:
+    """Flips, cost and time are said before any table."""
+    said = "\n".join(headlines(some_report()))
+
+    for part in ("flips: 133 of 1952", "A/A control: 1 flips in 188", "800000 prompt tokens", "754.0 s"):
+        assert part in said
+
+
+def test_labels_as_csv_and_as_json_lines(tmp_path: Path) -> None:
+    """Both give the same; a tenant may stand beside an id."""
+    csv, lines = tmp_path / "labels.csv", tmp_path / "labels.jsonl"
+    csv.write_text("message_id,label,tenant_id\nm1,safe,\nm2,unsafe,acme\n")
+    lines.write_text('{"message_id":"m1","label":"safe"}\n\n{"message_id":"m2","label":"unsafe","tenant_id":"acme"}\n')
+
+    assert read_labels(csv) == read_labels(lines) == {(None, "m1"): "safe", ("acme", "m2"): "unsafe"}
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("message_id,label\nm1,toxic\n", 2),
+        ('{"message_id":"m1","label":"safe"}\n{"message_id":"m2"', 2),
+        ("id\nm1\n", 2),
+    ],
+)
+def test_a_wrong_label_names_its_line(tmp_path: Path, text: str, line: int) -> None:
+    """A word that is no label, a line that is no JSON, a column that is missing."""
+    file = tmp_path / "labels"
+    file.write_text(text)
+
+    with pytest.raises(UsageError, match=f"line {line}: expected message_id, and label as safe or unsafe"):
+        read_labels(file)
+
+
+def test_a_labels_file_that_is_not_there(tmp_path: Path) -> None:
+    """It is said before an engine is built."""
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_labels(tmp_path / "none")

@@ -1,0 +1,75 @@
+"""What ``audit verify`` says of what it found."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from worker.audit.coverage import GONE, Coverage, Input, Outcome, Place, fault
+from worker.audit.verify_report import MAX_LISTED, Part, Report, report, with_altered
+
+MESSAGES: Final = "t.messages"
+
+
+def part(judged: set[int], *, committed: int | None, working: bool, size: int = 8, first: int = 0) -> Part:
+    """Return a partition of which some offsets have their verdict; what stands below ``first`` is gone."""
+    coverage = Coverage(MESSAGES, 0, 0, size)
+    for offset in range(size):
+        coverage.message(offset, GONE if offset < first else Input(1, "acme", "m", 1))
+    for offset in judged:
+        coverage.outcome(Outcome(Place("t.verdicts", 0, offset), 0, offset, 1, "acme", "m"))
+    coverage.finish({})
+    return Part(coverage=coverage, first=first, committed=committed, working=working)
+
+
+def said(*parts: Part) -> Report:
+    """Return the report on partitions."""
+    return report(MESSAGES, parts, [], [], 100, 2.0)
+
+
+@pytest.mark.parametrize(
+    "committed, working, missing, pending",
+    [
+        (4, True, [1, 3], [(5, 3)]),
+        (8, True, [1, 3, 5, 6, 7], []),
+        (4, False, [1, 3, 5, 6, 7], []),
+        # Without a commit, an outcome behind it says that an offset was passed over.
+        (None, True, [1, 3], [(5, 3)]),
+        (None, False, [1, 3, 5, 6, 7], []),
+    ],
+)
+def test_missing_is_what_nobody_sees_to(
+    committed: int | None, missing: list[int], pending: list[tuple[int, int]], *, working: bool
+) -> None:
+    """Below the commit it is missing; above it is pending while a worker is running."""
+    found = said(part({0, 2, 4}, committed=committed, working=working))
+
+    assert [line.offset for line in found.missing] == missing
+    assert [(one.offset, one.count) for one in found.pending] == pending
+    assert found.ok is False
+
+
+def test_what_retention_took_is_never_pending() -> None:
+    """Nobody can judge it any more, whoever is running."""
+    found = said(part({3}, committed=1, working=True, first=3))
+
+    assert [(line.offset, "retention" in line.reason) for line in found.missing] == [(0, True), (1, True), (2, True)]
+
+
+def test_lists_end_somewhere_and_counts_do_not() -> None:
+    """A topic without any outcome is counted in full and listed in part."""
+    found = said(part(set(), committed=MAX_LISTED + 5, working=True, size=MAX_LISTED + 5))
+
+    assert len(found.missing) == MAX_LISTED
+    assert found.counts == {"missing": MAX_LISTED + 5, "doubled": 0, "misplaced": 0, "altered": 0}
+
+
+def test_a_record_is_listed_once_as_altered() -> None:
+    """Its digest and its seal may both say so; the first reason stays."""
+    place = Place("t.verdicts", 0, 3)
+    before = report(MESSAGES, [part(set(range(8)), committed=8, working=True)], [], [fault(place, "digest")], 1, 1.0)
+    after = with_altered(before, [fault(place, "seal"), fault(Place("t.verdicts", 0, 1), "seal")], sealed=8)
+
+    assert [(line.offset, line.reason) for line in after.altered] == [(1, "seal"), (3, "digest")]
+    assert (after.counts["altered"], after.sealed, before.ok, after.ok) == (2, 8, False, False)

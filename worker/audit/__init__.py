@@ -1,0 +1,1 @@
+"""The log read again: replays, proofs of completeness, explanations, exports."""

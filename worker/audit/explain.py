@@ -1,0 +1,170 @@
+"""``rsafe audit explain``: everything behind one verdict, read from the topics and proved where it can be.
+
+Policies come from ``policy-history``, which is never compacted; so this works for every verdict, whatever
+``policies`` has forgotten by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiokafka import ConsumerRecord
+from msgspec import Struct
+
+from worker import kafka
+from worker.audit.explain_find import Finder, Found, Hint
+from worker.audit.explain_policy import Deciding, PartStory, deciding, first_words, stories
+from worker.audit.explain_prompt import Prompt, rebuild
+from worker.audit.replay_policies import PolicyArchive
+from worker.audit.verify import Progress
+from worker.config import Settings
+from worker.errors import AuditError, DecodeError
+from worker.policy.model import EffectivePolicy, Judging
+from worker.records import HistoryEntry, Message, Trace, Verdict, decode_message, sha256_hex
+
+
+class RecordPlace(Struct, frozen=True, kw_only=True):
+    """Where a record stands, and Kafka's time of it in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class MessagePart(Struct, frozen=True, kw_only=True):
+    """The message; null where it is gone, and then why."""
+
+    message: Message | None
+    place: RecordPlace | None = None
+    note: str | None = None
+
+
+class PolicyPartOfIt(Struct, frozen=True, kw_only=True):
+    """The effective policy, rebuilt from the history; null where there was none or it cannot be had, and then why."""
+
+    digest: str | None
+    effective: Judging | None
+    parts: tuple[PartStory, ...]
+    note: str | None = None
+
+
+class ReasoningPart(Struct, frozen=True, kw_only=True):
+    """The trace; ``agrees`` says whether its text fits its digest, and it its verdict."""
+
+    trace: Trace | None
+    place: RecordPlace | None = None
+    agrees: bool | None = None
+    note: str | None = None
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """Everything behind one verdict.
+
+    Attributes:
+        verdict: the record.
+        place: where it stands.
+        others: further verdicts that fit what was asked for, or that supersede this one.
+        message, policy, deciding, prompt, reasoning: see their types.
+
+    """
+
+    verdict: Verdict
+    place: RecordPlace
+    others: tuple[RecordPlace, ...]
+    message: MessagePart
+    policy: PolicyPartOfIt
+    deciding: Deciding | None
+    prompt: Prompt
+    reasoning: ReasoningPart
+
+
+async def explain(
+    settings: Settings,
+    wanted: str,
+    tenant_id: str | None = None,
+    hint: Hint | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Explain a verdict.
+
+    Args:
+        settings: addresses, prefix, and the model whose template the prompt is built with.
+        wanted: a verdict's id, or a message's id where a tenant is named.
+        tenant_id: the tenant whose message it is.
+        hint: where to look.
+        progress: called while verdicts are searched.
+
+    Raises:
+        UsageError: a message's id without its tenant.
+        AuditError: there is no such verdict.
+        BrokerAway: nobody answers.
+        TopicMissing: a topic does not exist.
+
+    """
+    consumer = kafka.make_consumer(settings)
+    await kafka.start(consumer, settings)
+    try:
+        finder = Finder(consumer, settings, progress)
+        matches = await finder.verdicts(wanted, tenant_id, hint or Hint())
+        # The newest one that stands for itself: what supersedes comes along as another one.
+        found = next((one for one in reversed(matches) if not one.verdict.supersedes), matches[-1])
+        message = _message(found.verdict, await finder.message(found.verdict))
+        trace = await finder.trace(found)
+        entries = first_words(await finder.history())
+    finally:
+        await kafka.close(consumer)
+    policy, effective = _policy(found, entries)
+    return Explanation(
+        verdict=found.verdict,
+        place=_place(found.record),
+        others=tuple(_place(one.record) for one in matches if one is not found),
+        message=message,
+        policy=policy,
+        deciding=deciding(found.verdict, effective) if effective or found.verdict.policy.digest is None else None,
+        prompt=rebuild(settings, found.verdict, message.message, effective),
+        reasoning=_reasoning(found.verdict, trace),
+    )
+
+
+def _place(record: ConsumerRecord) -> RecordPlace:
+    return RecordPlace(topic=record.topic, partition=record.partition, offset=record.offset, timestamp=record.timestamp)
+
+
+def _message(verdict: Verdict, record: ConsumerRecord | None) -> MessagePart:
+    if record is None:
+        return MessagePart(message=None, note="the message is gone: retention of messages is shorter than of verdicts")
+    if record.timestamp != verdict.source.timestamp:
+        return MessagePart(message=None, note="another record has its offset now: messages was made anew")
+    if record.value is None:
+        return MessagePart(message=None, place=_place(record), note="a null value stands at its source")
+    try:
+        return MessagePart(message=decode_message(record.value), place=_place(record))
+    except DecodeError as error:
+        return MessagePart(message=None, place=_place(record), note=f"the record at its source is no message: {error}")
+
+
+def _policy(found: Found, entries: Sequence[HistoryEntry]) -> tuple[PolicyPartOfIt, EffectivePolicy | None]:
+    ref = found.verdict.policy
+    told = tuple(stories(ref.parts, entries, found.verdict.source.timestamp, found.record.timestamp))
+    if ref.digest is None:
+        note = "no policy was in force for this tenant, nor a floor"
+        return PolicyPartOfIt(digest=None, effective=None, parts=told, note=note), None
+    try:
+        effective = PolicyArchive(entries).rebuild(ref)
+    except AuditError as error:
+        return PolicyPartOfIt(digest=ref.digest, effective=None, parts=told, note=str(error)), None
+    judging = effective.judging if effective else None
+    return PolicyPartOfIt(digest=ref.digest, effective=judging, parts=told), effective
+
+
+def _reasoning(verdict: Verdict, found: tuple[Trace, ConsumerRecord] | None) -> ReasoningPart:
+    if verdict.trace_id is None:
+        return ReasoningPart(trace=None, note="the policy wants no trace")
+    if found is None:
+        return ReasoningPart(trace=None, note="the trace is gone: retention or an erasure took it")
+    trace, record = found
+    fits = trace.reasoning is None or trace.reasoning_digest == sha256_hex(trace.reasoning.encode())
+    agrees = fits and trace.verdict_id == verdict.verdict_id
+    note = None if trace.level == "full" else "the policy keeps no text of the reasoning"
+    return ReasoningPart(trace=trace, place=_place(record), agrees=agrees, note=note)

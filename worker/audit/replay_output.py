@@ -1,0 +1,155 @@
+"""Outcomes of a replay into Kafka.
+
+What stands here knows the two topics of replays and no other: by type, and by the names that it
+makes when it is built. So no replay can write a verdict that a platform acts on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any, Final, Literal, get_args
+
+from msgspec import Struct, structs
+from prometheus_client import CollectorRegistry
+
+from worker import content_digest, kafka
+from worker.audit.replay_originals import control_id
+from worker.config import Settings
+from worker.errors import OutputTooLarge
+from worker.judge.judgement import Judgement
+from worker.judge.verdict import Attempt, verdict
+from worker.metrics import Metrics
+from worker.policy.model import EffectivePolicy
+from worker.records import Message, ModelRef, Timing, encode
+from worker.stream.delivery import Delivery
+from worker.stream.outputs import without_texts
+from worker.stream.work import Row, source_of
+
+ReplayTopic = Literal["replay-verdicts", "replay-traces"]
+_TRACEPARENT: Final = "traceparent"
+_TRACE_ID_BYTES: Final = 16
+
+
+def replay_settings(settings: Settings, run_id: str) -> Settings:
+    """Return settings under which a run's clients have a group and a client id of their own.
+
+    A broker's quota for the client id keeps a replay's reading and writing below live traffic.
+    """
+    return structs.replace(
+        settings,
+        group_id=f"{settings.topic_prefix}replay.{run_id}",
+        instance_id=f"{settings.instance}-replay",
+    )
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """One judgement of one message: the record it came from, and the policy it was judged under."""
+
+    record: Any
+    message: Message
+    policy: EffectivePolicy | None
+    judgement: Judgement
+    total_ms: float
+    is_control: bool = False
+
+
+class ReplayOutput:
+    """Writes traces and verdicts of one run, and waits for each to be acknowledged."""
+
+    def __init__(self, settings: Settings, run_id: str, model: ModelRef) -> None:
+        """Connect nothing yet.
+
+        Args:
+            settings: those of ``replay_settings``.
+            run_id: the run.
+            model: what judges.
+
+        """
+        self._instance = settings.instance
+        self._run_id = run_id
+        self._model = model
+        self._names: dict[ReplayTopic, str] = {name: settings.topic(name) for name in get_args(ReplayTopic)}
+        self._delivery = Delivery(settings, Metrics(CollectorRegistry()))
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def publish(self, judged: Judged, may_write: Callable[[], None]) -> None:
+        """Write trace and verdict; cancelling it does not stop what is under way, see ``settle``.
+
+        ``may_write`` is asked before each of the two and raises where the partition may have another owner.
+
+        Raises:
+            OutputTooLarge: the verdict is above the topic's limit.
+
+        """
+        task = asyncio.create_task(self._publish(judged, may_write))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        await asyncio.shield(task)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        # Read, or asyncio complains of it where nobody waits any more.
+        _ = task.cancelled() or task.exception()
+
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until nothing is under way; what is left after ``timeout_s`` is given up, and never sent."""
+        if self._writing:
+            await asyncio.wait(set(self._writing), timeout=timeout_s)
+        if self._writing:
+            await self.abandon()
+
+    async def abandon(self) -> None:
+        """Cut the producer off: what is not acknowledged is never sent, unless it is on its way already."""
+        left = set(self._writing)
+        for task in left:
+            task.cancel()
+        await self._delivery.abandon()
+        if left:
+            await asyncio.wait(left)
+
+    async def close(self) -> None:
+        """End the producer."""
+        await self._delivery.close(timeout_s=5.0)
+
+    async def _publish(self, judged: Judged, may_write: Callable[[], None]) -> None:
+        verdict_row, trace_row = self._rows(judged)
+        partition = judged.record.partition
+        if trace_row is not None:
+            may_write()
+            if not await self._write("replay-traces", partition, trace_row):
+                await self._write("replay-traces", partition, without_texts(trace_row))
+        may_write()
+        if not await self._write("replay-verdicts", partition, verdict_row):
+            text = (
+                f"the verdict of offset {judged.record.offset} is above max.message.bytes of replay-verdicts; raise it"
+            )
+            raise OutputTooLarge(text)
+
+    async def _write(self, topic: ReplayTopic, partition: int, row: Row) -> bool:
+        (position,) = await self._delivery.write(self._names[topic], partition, [row])
+        return position is not None
+
+    def _rows(self, judged: Judged) -> tuple[Row, Row | None]:
+        record = judged.record
+        attempt = Attempt(
+            message=judged.message,
+            source=source_of(record),
+            mode="replay",
+            run_id=control_id(self._run_id) if judged.is_control else self._run_id,
+            trace_id=os.urandom(_TRACE_ID_BYTES).hex(),
+            model=self._model,
+            timing=Timing(
+                queue_ms=None, engine_ms=round(judged.judgement.engine_ms, 3), total_ms=round(judged.total_ms, 3)
+            ),
+        )
+        decided, trace = verdict(attempt, judged.judgement, judged.policy)
+        passed_on = [(name, value) for name, value in record.headers if name == _TRACEPARENT][:1]
+
+        def row(kind: str, event_id: str, value: bytes) -> Row:
+            event = kafka.cloud_event(kind, self._instance, event_id)
+            return Row(record.key, value, [*event, *passed_on, content_digest.header(record.key, value)])
+
+        traced = None if trace is None else row("trace", trace.trace_id, encode(trace))
+        return row("verdict", decided.verdict_id, encode(decided)), traced

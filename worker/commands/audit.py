@@ -1,0 +1,169 @@
+"""``rsafe audit``: prove that nothing is lost, doubled or changed, and say why a verdict is what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+
+from worker.audit.explain import explain
+from worker.audit.explain_find import Hint
+from worker.audit.integrity import with_integrity
+from worker.audit.seals import seal_outcomes
+from worker.audit.span import Span, parse_time
+from worker.audit.verify import Progress, verify
+from worker.audit.verify_report import Report
+from worker.commands import audit_show, options
+from worker.commands.options import settings_from
+from worker.config import Settings
+from worker.errors import UsageError
+from worker.logs import configure
+
+app: Final = typer.Typer(help="Prove that every message has its outcome, and explain verdicts.", no_args_is_help=True)
+
+#: Time between two lines of progress on a terminal, in seconds.
+_TELL_S: Final = 0.5
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TimeFrom = Annotated[
+    str | None, typer.Option("--from", metavar="T", help="First time: RFC 3339, milliseconds since 1970, or -1h.")
+]
+TimeTo = Annotated[str | None, typer.Option("--to", metavar="T", help="First time that is left out.")]
+Partition = Annotated[int | None, typer.Option(min=0, help="Only this partition of messages.")]
+
+
+@app.command("verify", epilog="Example: rsafe audit verify --from -24h --json")
+def verify_command(
+    time_from: TimeFrom = None,
+    time_to: TimeTo = None,
+    partition: Partition = None,
+    from_offset: Annotated[int | None, typer.Option(min=0, help="First offset of that partition.")] = None,
+    to_offset: Annotated[int | None, typer.Option(min=0, help="First offset that is left out.")] = None,
+    integrity: Annotated[bool, typer.Option("--integrity", help="Check traces and seals, too.")] = False,  # noqa: FBT002
+    seals: Annotated[
+        Path | None, typer.Option("--seals", metavar="FILE", help="What 'rsafe audit seal' wrote; means --integrity.")
+    ] = None,
+    as_json: Json = False,  # noqa: FBT002
+    config: options.Config = None,
+    bootstrap_servers: options.Bootstrap = None,
+    topic_prefix: options.Prefix = None,
+    extra: options.Set = None,
+) -> None:
+    """Prove from the topics that each message has exactly one outcome; exit 1 if a list is not empty."""
+    settings = _settings(config, bootstrap_servers, topic_prefix, extra)
+    now_ms = round(time.time() * 1000)
+    span = Span(
+        from_ms=None if time_from is None else parse_time(time_from, now_ms),
+        to_ms=None if time_to is None else parse_time(time_to, now_ms),
+        partition=partition,
+        from_offset=from_offset,
+        to_offset=to_offset,
+    )
+    report = asyncio.run(_verify(settings, span, integrity=integrity or seals is not None, seals=seals))
+    rate = report.checked / report.elapsed_s if report.elapsed_s else 0.0
+    print(
+        f"{report.checked} inputs and their outcomes, {report.records} records, in {report.elapsed_s:.1f} s: "
+        f"{rate:.0f} inputs/s",
+        file=sys.stderr,
+    )
+    if as_json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        audit_show.show_report(Console(soft_wrap=True), report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+async def _verify(settings: Settings, span: Span, *, integrity: bool, seals: Path | None) -> Report:
+    with _progress() as progress:
+        report, logs = await verify(settings, span, progress)
+        return await with_integrity(settings, report, logs, seals) if integrity else report
+
+
+@app.command("seal", epilog="Example: rsafe audit seal /mnt/worm/moderation.seals")
+def seal_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON Lines; what is new is appended.")],
+    as_json: Json = False,  # noqa: FBT002
+    config: options.Config = None,
+    bootstrap_servers: options.Bootstrap = None,
+    topic_prefix: options.Prefix = None,
+    extra: options.Set = None,
+) -> None:
+    """Write Merkle roots of new verdicts and dead letters to a file; keep it where Kafka's owner cannot write."""
+    settings = _settings(config, bootstrap_servers, topic_prefix, extra)
+    try:
+        sealed = asyncio.run(seal_outcomes(settings, file))
+    except OSError as error:
+        text = f"{file} cannot be written ({error.strerror}); give a file in a folder that exists"
+        raise UsageError(text) from None
+    if as_json:
+        print(msgspec.json.encode(sealed).decode())
+    else:
+        print(f"sealed {sealed.records} records in {sealed.segments} segments; head {sealed.head or 'none'}")
+
+
+@app.command("explain", epilog="Example: rsafe audit explain 9f8a... ; rsafe audit explain m-17 --tenant acme --json")
+def explain_command(
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="A verdict's id, or a message's id with --tenant.")],
+    tenant: Annotated[str | None, typer.Option(help="Tenant of the message whose id is given.")] = None,
+    partition: Partition = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="The message's offset in that partition: faster.")] = None,
+    time_from: Annotated[
+        str | None, typer.Option("--from", metavar="T", help="Not before this time; as for verify.")
+    ] = None,
+    as_json: Json = False,  # noqa: FBT002
+    model: options.Model = None,
+    engine: options.Engine = None,
+    config: options.Config = None,
+    bootstrap_servers: options.Bootstrap = None,
+    topic_prefix: options.Prefix = None,
+    extra: options.Set = None,
+) -> None:
+    """Show message, policy, deciding clause, exact prompt, reasoning, and who was in force when."""
+    settings = _settings(config, bootstrap_servers, topic_prefix, extra, model=model, engine=engine)
+    from_ms = None if time_from is None else parse_time(time_from, round(time.time() * 1000))
+    hint = Hint(partition=partition, offset=offset, from_ms=from_ms)
+    with _progress() as progress:
+        found = asyncio.run(explain(settings, wanted, tenant, hint, progress))
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        audit_show.show_explanation(Console(), found)
+
+
+def _settings(
+    config: Path | None,
+    bootstrap_servers: str | None,
+    topic_prefix: str | None,
+    extra: list[str] | None,
+    **more: object,
+) -> Settings:
+    settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, **more)
+    configure(settings.log_level)
+    return settings
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Lend something to be told of progress; it writes to a terminal on standard error, and else nowhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    told_s = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s > _TELL_S:
+            told_s = time.monotonic()
+            print(f"\r{done} of {total} records", end="", file=sys.stderr, flush=True)
+
+    yield tell
+    print("\r\033[K", end="", file=sys.stderr, flush=True)
