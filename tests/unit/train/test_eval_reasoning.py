@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.evaluating import answer, made_data, result, row
@@ -125,6 +127,16 @@ def test_donors_have_the_word_that_was_asked_for() -> None:
     assert opposite["made:0"] == opposite["made:1"] == "third; so safe."
     assert opposite["made:2"] in {"first; so unsafe.", "second; so unsafe."}
     assert len(reasoning.donors(results, 1, seed=1)["own"]) == 1
+
+
+def test_a_conclusion_is_cut_off() -> None:
+    """The last word goes, the rest stays; what does not conclude is left out."""
+    pattern = re.compile(r"\b(?P<label>safe|unsafe)\.\s*$")
+    one = result(0, "a", "r")
+
+    assert reasoning.without_conclusion("T1 met; so unsafe.", pattern) == "T1 met; so"
+    assert reasoning.cut_off([(one, "T1 met; so unsafe."), (one, "T1 met")], pattern) == [(one, "T1 met; so")]
+    assert reasoning.cut_off([(one, "T1 met; so unsafe.")], None) == []
 
 
 def test_changed_words_are_counted() -> None:

@@ -192,6 +192,19 @@ def test_compare_of_policy_pairs() -> None:
     assert (one.rows, one.first, one.second) == (2, 0.5, 1.0)
 
 
+def test_the_same_place_with_another_question_is_not_compared() -> None:
+    """Where the policy differs, the answers say nothing of each other; only own labels are pooled."""
+    one, other = answer(0, unsafe=True, score=0.9, question="a"), answer(1, unsafe=False, score=0.1, question="b")
+    benign = answer(2, unsafe=False, score=0.9, source="identity", concept="hate", name="identity/hate")
+
+    found = compare(
+        side([one, other, benign], "x"), side([one, msgspec.structs.replace(other, question="c"), benign], "y")
+    )
+
+    assert (found.shared, found.only_first, found.only_second) == (2, 1, 1)
+    assert found.figures["all own labels, direct: accuracy"].rows == 1
+
+
 def test_compare_refuses_what_cannot_be_compared() -> None:
     """No question in common, or another label for the same one."""
     found = many(LABELS, SCORES)

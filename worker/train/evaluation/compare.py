@@ -91,7 +91,7 @@ def _figures(shared: Pairs, seed: int) -> dict[str, Difference]:
     for method in sorted({one.method for one, _ in shared}):
         part = [pair for pair in shared if pair[0].method == method]
         names = {name: [pair for pair in part if pair[0].name == name] for name in _names(part)}
-        own = [pair for pair in part if pair[0].name == f"{pair[0].source}/{pair[0].concept}"]
+        own = [pair for pair in part if pair[0].is_own]
         for name, pairs in ({_POOLED: own} | names).items():
             if pairs:
                 found |= {f"{name}, {method}: {key}": one for key, one in _of_set(name, pairs, seed).items()}

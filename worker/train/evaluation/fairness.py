@@ -93,14 +93,14 @@ def identity_questions(pairs: Sequence[tuple[str, str]], per_term: int, method: 
     """Ask for up to ``per_term`` benign texts of each term; the term is the question's group."""
     seen: Counter[str] = Counter()
     kept = []
-    for term, text in pairs:
+    for number, (term, text) in enumerate(pairs):
         seen[term] += 1
         if seen[term] <= per_term:
-            kept.append((term, text))
+            kept.append((number, term, text))
     return [
         _benign(text, key, method, name=IDENTITY + key, group=term, place=f"identity:{number}", source="identity")
         for key in IDENTITY_CONCEPTS
-        for number, (term, text) in enumerate(kept)
+        for number, term, text in kept
     ]
 
 

@@ -13,11 +13,13 @@ from msgspec import Struct
 from worker.errors import EngineAborted
 from worker.judge.judgement import Judge, Judgement
 from worker.judge.verdict import decide
-from worker.records import Label, ScoreMethod, Status
+from worker.records import Label, ScoreMethod, Status, canonical_json, sha256_hex
 from worker.train.evaluation.cases import Asked
+from worker.train.examples.format import OWN
 
 #: A message that the engine cut short is judged again, as in serving.
 _ATTEMPTS: Final = 3
+_DIGEST_CHARS: Final = 16
 #: Hears of the number of answers so far and of the questions.
 Progress = Callable[[int, int], None]
 Item = TypeVar("Item")
@@ -34,6 +36,7 @@ class Answered(Struct, frozen=True, kw_only=True):
         cited, right_ids: ids that the verdict cites, and ids that are violated.
         engine_ms: time in the engine.
         tokens: prompt, cached, reasoning and all output tokens.
+        question: digest of message and policy, so that two runs are compared on equal questions only.
 
     """
 
@@ -51,6 +54,7 @@ class Answered(Struct, frozen=True, kw_only=True):
     right_ids: tuple[str, ...] = ()
     engine_ms: float = 0.0
     tokens: tuple[int, int, int, int] = (0, 0, 0, 0)
+    question: str = ""
 
     @property
     def is_right(self) -> bool:
@@ -58,9 +62,14 @@ class Answered(Struct, frozen=True, kw_only=True):
         return self.label == ("unsafe" if self.unsafe else "safe")
 
     @property
-    def key(self) -> tuple[str, str, ScoreMethod]:
+    def key(self) -> tuple[str, str, ScoreMethod, str]:
         """What ties it to the same question in another run."""
-        return (self.name, self.place, self.method)
+        return (self.name, self.place, self.method, self.question)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it asks for what a data set was labelled for, in the canonical words."""
+        return self.source in OWN and self.name == f"{self.source}/{self.concept}"
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -151,6 +160,7 @@ def _answered(question: Asked, judgement: Judgement) -> Answered:
         right_ids=question.right_ids,
         engine_ms=judgement.engine_ms,
         tokens=(usage.prompt_tokens, usage.cached_tokens, usage.reasoning_tokens, usage.output_tokens),
+        question=sha256_hex(canonical_json([question.policy.digest, question.message]))[:_DIGEST_CHARS],
     )
 
 

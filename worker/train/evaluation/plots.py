@@ -58,11 +58,7 @@ def _reliability(report: Report, path: Path) -> Path:
 def _precision_recall(report: Report, answers: Sequence[Answered], path: Path) -> Path:
     figure, axes = _figure(len(report.quality), 5.5 * len(report.quality), 5)
     for axis, method in zip(axes, report.quality, strict=True):
-        own = [
-            one
-            for one in answers
-            if one.method == method and one.name == f"{one.source}/{one.concept}" and one.score is not None
-        ]
+        own = [one for one in answers if one.method == method and one.is_own and one.score is not None]
         for source, part in sorted(grouped(own, lambda one: one.source).items()):
             labels = labels_of(part)
             if labels.any() and not labels.all():
@@ -94,5 +90,5 @@ def _following(report: Report, path: Path) -> Path:
     axis.margins(y=0.01)
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.02), xlabel="share of pairs right, over rows right under the full policy")
-    axis.legend(fontsize=8, loc="lower left")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     return _save(figure, report, "Policy following", path)

@@ -8,6 +8,7 @@ call is kept, so that the same prompt can be asked freely. What is forced or kep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -142,6 +143,11 @@ class ProbedJudge(RsafeJudge):
     def masks(self) -> bool:
         """Whether the model sees placeholders instead of personal data; known once it has started."""
         return self._template.placeholders
+
+    @property
+    def conclusion(self) -> re.Pattern[str] | None:
+        """What finds the word that a reasoning concludes with; known once it has started."""
+        return self._template.conclusion_pattern
 
     @property
     def engine_facts(self) -> EngineFacts:

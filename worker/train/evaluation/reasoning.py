@@ -7,6 +7,7 @@ marked spans, and a causal check: the verdict that follows when another row's re
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -98,7 +99,6 @@ def citation_questions(rows: Sequence[Row], limit: int, method: ScoreMethod, see
         seed: of the draw of categories.
 
     """
-    rng = random.Random(seed)
     found: Counter[str] = Counter()
     questions = []
     for row in rows:
@@ -107,7 +107,7 @@ def citation_questions(rows: Sequence[Row], limit: int, method: ScoreMethod, see
         if not met or not others or len(row.text) > MAX_CHARS or found[row.source] >= limit:
             continue
         found[row.source] += 1
-        keys = _draw(rng, met, others)
+        keys = _draw(random.Random(f"{seed}/{row.place}"), met, others)
         questions.append(asked(row, canonical_of(keys), method, name=CITED + row.source, concept=" ".join(keys)))
     return questions
 
@@ -245,8 +245,12 @@ def _said(result: Result) -> frozenset[int]:
     return frozenset(offset for span in result.judgement.spans for offset in range(span.start, span.end))
 
 
-#: Whose reasoning is put in.
-DONORS: Final = ("own", "same word", "opposite word")
+#: Whose reasoning is put in. The row's own one is the control: it goes in as text and is tokenised anew.
+#: A model may copy the last word of a reasoning and read nothing else of it, so the opposite one is put
+#: in once more without that word.
+OPPOSITE: Final = "opposite word"
+DONORS: Final = ("own", "same word", OPPOSITE)
+CUT: Final = "opposite word, its conclusion cut off"
 
 
 def donors(results: Sequence[Result], limit: int, seed: int) -> dict[str, list[tuple[Result, str]]]:
@@ -269,6 +273,18 @@ def donors(results: Sequence[Result], limit: int, seed: int) -> dict[str, list[t
             if pool:
                 chosen[name].append((one, rng.choice(pool).judgement.reasoning or ""))
     return chosen
+
+
+def without_conclusion(trace: str, pattern: re.Pattern[str] | None) -> str | None:
+    """Return a reasoning up to the word that it concludes with; None where it does not conclude."""
+    found = list(pattern.finditer(trace)) if pattern else []
+    return trace[: found[-1].start("label")].rstrip() if found else None
+
+
+def cut_off(chosen: Sequence[tuple[Result, str]], pattern: re.Pattern[str] | None) -> list[tuple[Result, str]]:
+    """Return the pairs whose reasoning concludes, with its last word cut off."""
+    pairs = ((one, without_conclusion(trace, pattern)) for one, trace in chosen)
+    return [(one, trace) for one, trace in pairs if trace]
 
 
 def forced(before: Sequence[Result], after: Sequence[Result], seed: int) -> Forced | None:

@@ -204,7 +204,9 @@ class Evaluator:
 
     async def _forced(self, own: Sequence[Result]) -> dict[str, reasoning.Forced]:
         found = {}
-        for name, put in reasoning.donors(own, self._limit(_FORCED), self._options.seed).items():
+        chosen = reasoning.donors(own, self._limit(_FORCED), self._options.seed)
+        chosen[reasoning.CUT] = reasoning.cut_off(chosen[reasoning.OPPOSITE], self._judge.conclusion)
+        for name, put in chosen.items():
             after = await bounded(put, self._put, self._options.in_flight, Clock(self._say, f"trace put in: {name}"))
             figures = reasoning.forced([one for one, _ in put], after, self._options.seed)
             if figures:
