@@ -20,10 +20,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_HTTP_RETRIES ?= 10
 export UV_HTTP_TIMEOUT ?= 120
 
-.PHONY: help setup demo test check bench generate lock clean
+.PHONY: help setup demo test train-smoke check bench generate lock clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(STAMP) ## build .venv (LOCK=deploy/gpu.lock for a machine with a GPU)
 
@@ -32,6 +32,9 @@ demo: $(STAMP) ## everything once, live: Kafka, worker, three tenants, a policy 
 
 test: $(STAMP) ## the whole suite, real broker and real engine included
 	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest
+
+train-smoke: $(STAMP) ## supervised training and GRPO end to end on a handful of rows, along a pinned trajectory
+	@$(VENV)/bin/python -m pytest tests/train/test_smoke.py
 
 check: $(STAMP) ## lint, format, types
 	@$(VENV)/bin/ruff check

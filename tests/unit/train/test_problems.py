@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from tests.support.rl_runs import small_recipe, small_rows, write_rows
 from tests.support.tiny_model import CHAT_TEMPLATE, tiny_tokens
+from worker.commands.train import app
 from worker.errors import TrainError
 from worker.judge.plan import Plans
 from worker.judge.prompt import conversation, opening
@@ -103,6 +105,14 @@ def test_a_recipe_that_cannot_run_is_refused(tmp_path: Path) -> None:
         (tmp_path / "own.toml").write_text(f'name = "own"\nrollout = "shared"\n{text}\n', encoding="utf-8")
         with pytest.raises(TrainError, match=told):
             load_recipe(str(tmp_path / "own.toml"))
+
+
+@pytest.mark.parametrize("command", ["grpo", "sample"])
+def test_help_has_an_example(command: str) -> None:
+    """Each command says how it is used."""
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert 0 == result.exit_code
+    assert "Example" in result.output
 
 
 def test_a_recipe_is_plain_data() -> None:
