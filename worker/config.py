@@ -24,6 +24,7 @@ _POSITIVE_S = Meta(gt=0, le=3600)
 Seconds = Annotated[float, _POSITIVE_S]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -56,6 +57,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     reasoning_max_tokens: Annotated[
         int, Meta(description="Budget for the reasoning; 0 takes the model folder's.", ge=0)
     ] = 0
+    cache_salt: Annotated[
+        Literal["private", "tenant", "none"],
+        Meta(
+            description="Whose prompts share cached prefixes: 'private' shares the floor's and keeps those with"
+            " a tenant's own policy text to that tenant, 'tenant' keeps all apart, 'none' shares everything."
+        ),
+    ] = "private"
     kv_cache_gib: Annotated[int, Meta(description="Memory for the key-value cache on CPU, in GiB.", ge=1)] = 1
     cpu_threads: Annotated[
         int,
@@ -88,6 +96,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     commit_interval_s: Annotated[Seconds, Meta(description="Time between commits.")] = 1.0
     kafka_timeout_s: Annotated[Seconds, Meta(description="Deadline of one call to Kafka.")] = 30.0
     policy_max_age_s: Annotated[Seconds, Meta(description="Silence of the policy topic until intake pauses.")] = 60.0
+    shadow_share: Annotated[
+        Share, Meta(description="Share of the messages that policies under rehearsal (#shadow) judge too; 0 for none.")
+    ] = 0.1
+    shadow_queue_messages: Annotated[
+        Count, Meta(description="Messages that wait for a rehearsal; beyond it the oldest are dropped.")
+    ] = 1000
+    shadow_in_flight: Annotated[
+        Count, Meta(description="Messages of rehearsals in the judge at once; never above a quarter of max_num_seqs.")
+    ] = 4
     linger_ms: Annotated[int, Meta(description="How long the producer waits to fill a batch.", ge=0, le=10_000)] = 5
     compression: Annotated[
         Literal["none", "gzip", "zstd", "lz4", "snappy"], Meta(description="Compression of what is produced.")

@@ -172,6 +172,19 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
         worry="never by itself",
     ),
     Spec(
+        name="rsafe_shadow_judged",
+        kind="counter",
+        meaning="Verdicts of policies under rehearsal (#shadow) that were published.",
+        worry="it stands still although a #shadow policy is in force",
+    ),
+    Spec(
+        name="rsafe_shadow_dropped",
+        kind="counter",
+        meaning="Judgements of rehearsals that were given up, by reason (queue, engine, size, error).",
+        worry="'queue' rises all the time: lower shadow_share; 'error' above zero: a bug, see the log",
+        labels=("reason",),
+    ),
+    Spec(
         name="rsafe_policies_stale",
         kind="gauge",
         meaning="1 while the policies may be old and intake waits, else 0.",
@@ -229,6 +242,8 @@ class Metrics:
         self.prompt_tokens = self._counter("rsafe_prompt_tokens")
         self.cached_tokens = self._counter("rsafe_cached_tokens")
         self.output_tokens = self._counter("rsafe_output_tokens")
+        self.shadow_judged = self._counter("rsafe_shadow_judged")
+        self.shadow_dropped = self._counter("rsafe_shadow_dropped")
         self.policies_stale = self._gauge("rsafe_policies_stale")
         self.policy_age_s = self._gauge("rsafe_policy_age_seconds")
         self.halted_partitions = self._gauge("rsafe_halted_partitions")

@@ -293,6 +293,7 @@ class PolicyApplied(Struct, frozen=True, kw_only=True):
     digest: str | None
     offset: int
     applied_at: Rfc3339
+    repeated: bool | UnsetType = UNSET
 
 
 T = TypeVar("T", bound=Struct)

@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from tests.conftest import KafkaAddress
 from tests.support import policy_topics as topics
 from tests.support.commands import rsafe, rsafe_json
 from tests.support.dataplane import (
+    committed,
     count,
     make_topics,
     message,
@@ -31,12 +33,13 @@ from tests.support.waiting import wait_until
 from worker.audit.rehearsal import Gates
 from worker.audit.rehearsal_read import compare, promote
 from worker.config import Settings
+from worker.errors import RecordError
 from worker.judge.judgement import Judgement
 from worker.judge.scripted import ScriptedJudge
 from worker.policy import lifecycle
 from worker.policy.model import EffectivePolicy, record_digest
 from worker.policy.store import PolicyStore
-from worker.records import Message
+from worker.records import Message, PolicyApplied, decode
 from worker.stream.plane import DataPlane
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
@@ -160,11 +163,12 @@ async def test_a_judge_that_hangs_on_rehearsals_delays_nobody(settings: Settings
         await wait_until(lambda: dropped.get() >= 60 - 10 - few.shadow_in_flight, 5)
         async with asyncio.timeout(12):
             await plane.stop()
+    assert sum((await committed(few)).values()) == 60
     assert await count(few, "shadow-verdicts") == 0
 
 
 async def test_compare_and_promote(settings: Settings) -> None:
-    """Flips are shown with ids; a gate that does not hold holds it; when all do, the shadow becomes the next version."""
+    """Flips are shown with ids; a gate holds the shadow back; when all gates hold, it becomes the next version."""
     async with worker(settings) as (_, store):
         await put_both(settings, store)
         await send(settings, texts(80))
@@ -203,6 +207,20 @@ async def test_compare_and_promote(settings: Settings) -> None:
     code, _, err = await rsafe(settings, "policy", "compare", "acme")
     assert (code, err.count("\n")) == (2, 1)
     assert "no policy under rehearsal; publish one with 'rsafe policy put acme#shadow FILE'" in err
+
+
+async def test_the_commands_tell_a_rehearsal_from_a_live_policy(settings: Settings) -> None:
+    """Put, list and delete say what a worker's word means for a shadow."""
+    file = ("-", "--wait", "10")
+    async with topics.running(PolicyStore(settings)):
+        _, out, _ = await rsafe(settings, "policy", "put", "acme#shadow", *file, stdin=raw(U8))
+        assert out == "acme#shadow: version 1 at offset 0 is under rehearsal\n"
+        (row,) = await rsafe_json(settings, "policy", "list")
+        assert (row["scope"], row["applied"]) == ("acme#shadow", {"workers": 0, "members": 0, "after_s": None})
+        code, _, err = await rsafe(settings, "policy", "promote", "acme", "--min-sample", "1", "--max-flag-rate", "1")
+        assert (code, err) == (1, "")
+        _, out, _ = await rsafe(settings, "policy", "delete", "acme#shadow", "--wait", "10")
+        assert out == "acme#shadow: tombstone at offset 1 is in force: there is no rehearsal any more\n"
 
 
 async def test_watch_waits_for_the_sample(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +278,23 @@ async def test_list_says_which_workers_hold_a_policy(settings: Settings) -> None
     await wait_until(lambda: members(settings, 0), 20)
     code, out, _ = await rsafe(settings, "policy", "list")
     assert (code, out.rstrip().endswith("newest: accepted; no worker runs")) == (0, True)
+
+
+async def test_workers_say_again_what_they_hold(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic forgets after a month; what is said again, or at a start, says so and moves no time."""
+    monkeypatch.setattr("worker.policy.store._SAY_AGAIN_S", 0.5)
+    async with topics.running(PolicyStore(settings)):
+        await topics.publish(settings, ("acme", raw(U7)))
+        await wait_until(lambda: said_by(settings, 3), 20)
+    first, *more = [decode(one.value, PolicyApplied, RecordError) for one in await read_all(settings, "policy-applied")]
+    assert (first.scope, first.version, first.repeated) == ("acme", 1, UNSET)
+    assert {(one.scope, one.version, one.repeated) for one in more} == {("acme", 1, True)}
+    before = await count(settings, "policy-applied")
+    monkeypatch.undo()
+    async with topics.running(PolicyStore(settings)):
+        await wait_until(lambda: said_by(settings, before + 1), 20)
+    last = max(await read_all(settings, "policy-applied"), key=lambda one: one.offset)
+    assert decode(last.value, PolicyApplied, RecordError).repeated is True
 
 
 async def said_by(settings: Settings, wanted: int) -> bool:

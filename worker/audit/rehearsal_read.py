@@ -30,6 +30,8 @@ from worker.records import PolicyRef
 
 #: While a sample grows it is counted anew after so long, and at least after twice what counting takes.
 _COUNT_AGAIN_S: Final = 5.0
+#: Each question about offsets waits behind a fetch at a log's end; everything that is read is there already.
+_FETCH_WAIT_MS: Final = 10
 
 #: Place of a message in its partition.
 Key = tuple[int, int]
@@ -87,7 +89,7 @@ async def compare(settings: Settings, key: str, from_ms: int | None = None) -> R
     # A worker's clock may stand behind the broker's.
     since_ms = max(0, pair.timestamp_ms - CLOCK_SLACK_MS) if from_ms is None else from_ms
     tally = Tally()
-    consumer = kafka.make_consumer(settings)
+    consumer = kafka.make_consumer(settings, fetch_max_wait_ms=_FETCH_WAIT_MS)
     await kafka.start(consumer, settings)
     try:
         for partition in await kafka.partitions_of(consumer, settings.topic("shadow-verdicts")):

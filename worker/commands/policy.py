@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from worker.commands import options
+from worker.commands import options, rehearsal
 from worker.commands.options import settings_from
 from worker.config import Settings
 from worker.errors import PolicyInvalid, UsageError
@@ -22,7 +22,7 @@ from worker.policy.history import read_policy
 from worker.policy.lifecycle import DECISION_WAIT_S, Current, Published
 from worker.policy.lint import Finding, lint
 from worker.policy.model import EffectivePolicy, record_digest
-from worker.policy.scope import Scope, parse, parse_argument
+from worker.policy.scope import Scope, State, parse, parse_argument
 from worker.records import HistoryEntry, Message, Policy
 from worker.show import visible
 
@@ -32,6 +32,13 @@ app: Final = typer.Typer(help="Policies of the platform, its tenants and their c
 _SOME_TENANT: Final = "tenant"
 _DIGEST_CHARS: Final = 12
 _TITLE_CELLS: Final = 40
+#: What it means that a worker accepted a record, by the state that its key names.
+_ACCEPTED: Final[dict[State, str]] = {
+    "live": "is in force",
+    "shadow": "is under rehearsal",
+    "draft": "is a valid draft",
+}
+_NOUNS: Final[dict[State, str]] = {"live": "policy", "shadow": "rehearsal", "draft": "draft"}
 
 ScopeArg = Annotated[
     str, typer.Argument(metavar="SCOPE", help="platform, TENANT or TENANT/CHANNEL; #shadow or #draft: not live.")
@@ -92,7 +99,7 @@ def list_command(
     topic_prefix: options.Prefix = None,
     extra: options.Set = None,
 ) -> None:
-    """Show every scope that has a policy, and what became of its newest record."""
+    """Show every scope that has a policy, what became of its newest record, and how many workers hold it."""
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     rows = asyncio.run(lifecycle.current(settings))
     _print(rows, [_current_line(row) for row in rows], as_json=as_json_output)
@@ -185,6 +192,12 @@ def golden_command(
         raise typer.Exit(1)
 
 
+app.command("compare", epilog="Example: rsafe policy compare lumen-games --json")(rehearsal.compare_command)
+app.command("promote", epilog="Example: rsafe policy promote lumen-games --max-disagreement 0.05 --watch")(
+    rehearsal.promote_command
+)
+
+
 def _effective(policy: Policy, scope: Scope, floor: str | None) -> EffectivePolicy:
     own = _as_accepted(scope.live, policy)
     if scope.is_floor:
@@ -246,9 +259,10 @@ def _say_published(published: Published, *, as_json: bool) -> None:
 
     """
     version = "tombstone" if published.version is None else f"version {published.version}"
+    state = parse(published.scope).state
     words = {
-        "accepted": "is in force",
-        "deleted": "is in force: there is no policy any more",
+        "accepted": _ACCEPTED[state],
+        "deleted": f"is in force: there is no {_NOUNS[state]} any more",
         "refused": "is refused",
         "undecided": "is published; no worker has decided yet",
     }
@@ -258,12 +272,25 @@ def _say_published(published: Published, *, as_json: bool) -> None:
         raise PolicyInvalid(published.field or "", published.reason or "a valid policy")
 
 
+def _applied_words(row: Current) -> str:
+    """Say how many workers hold what is in force, such as ``live on 3 of 3 workers after 0.4 s``."""
+    applied = row.applied
+    if applied is None:
+        return ""
+    if not applied.members:
+        return "; no worker runs"
+    held = "live on" if parse(row.scope).judges else "held by"
+    after = "" if applied.after_s is None else f" after {applied.after_s:.1f} s"
+    return f"; {held} {applied.workers} of {applied.members} workers{after}"
+
+
 def _current_line(row: Current) -> str:
     version = "-" if row.version is None else f"v{row.version}"
     refusal = f" ({row.field or 'record'}: expected {row.reason})" if row.newest == "refused" else ""
     title = visible(row.title or "", _TITLE_CELLS)
     return (
-        f"{visible(row.scope):<28} {version:>5}  {title:<{_TITLE_CELLS}}  newest: {row.newest}{visible(refusal, 200)}"
+        f"{visible(row.scope):<28} {version:>5}  {title:<{_TITLE_CELLS}}  newest: {row.newest}"
+        f"{visible(refusal, 200)}{_applied_words(row)}"
     )
 
 

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from worker.errors import PolicyInvalid
 from worker.policy.accept import MAX_RECORD_BYTES, Setting, check, refuse
 from worker.policy.combine import AcceptedPolicy, combine
-from worker.policy.model import EffectivePolicy, record_digest
-from worker.policy.scope import Scope, parse_key, shown
+from worker.policy.model import EffectivePolicy, Rehearsal, record_digest
+from worker.policy.scope import Scope, parse_key, shadow_key, shown
 from worker.records import PLATFORM, HistoryEntry, Policy, canonical_json, decode_policy, encode, sha256_hex
 
 #: Text of a refused record is kept while the entry stays below this; topics take 1 MiB.
@@ -139,6 +139,23 @@ class Book:
         """Combine what is in force for one tenant's channel."""
         channel = self.in_force(f"{tenant_id}/{channel_id}") if channel_id is not None else None
         return combine(self.in_force(PLATFORM), self.in_force(tenant_id), channel)
+
+    def rehearsals(self, tenant_id: str, channel_id: str | None) -> tuple[Rehearsal, ...]:
+        """Return what is tried beside the policy of one tenant's channel, floor first.
+
+        Each shadow takes the place of its own scope's live record alone, so that no rehearsal disturbs
+        another. Two shadows with the same content are one: what they judge would have the same id.
+        """
+        keys = [PLATFORM, tenant_id, *([] if channel_id is None else [f"{tenant_id}/{channel_id}"])]
+        found: dict[str, Rehearsal] = {}
+        for key in keys:
+            shadow = self.in_force(shadow_key(key))
+            if shadow is not None and shadow.digest not in found:
+                tried = [replace(shadow, scope=key) if one == key else self.in_force(one) for one in keys]
+                effective = combine(*tried, *([None] if channel_id is None else []))
+                assert effective is not None
+                found[shadow.digest] = Rehearsal(scope=key, digest=shadow.digest, effective=effective)
+        return tuple(found.values())
 
     def decide(self, record: Incoming, *, by: str, now: dt.datetime) -> HistoryEntry:
         """Decide about a record as things stand; nothing in this book changes."""

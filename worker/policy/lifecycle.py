@@ -17,11 +17,12 @@ from msgspec import Struct
 from worker import kafka
 from worker.config import Settings
 from worker.errors import UsageError
+from worker.policy.acks import Applied, Roll, read_roll
 from worker.policy.document import fields_of, with_fields
 from worker.policy.history import Book, Incoming, Place, decide_all, read_policy
 from worker.policy.log import PolicyLog, read_book
 from worker.policy.model import record_digest
-from worker.policy.scope import Scope, parse_argument, shown
+from worker.policy.scope import Scope, parse, parse_argument, shadow_key, shown
 from worker.records import PLATFORM, HistoryEntry, Policy, or_none
 
 #: How long to wait for a worker's decision: twice what a change may take.
@@ -48,7 +49,8 @@ class Current(Struct, frozen=True, kw_only=True):
     """One key: what is in force for it, and what became of the newest record.
 
     ``version`` and ``digest`` are of the record in force, null where there is none yet; ``newest`` is
-    the word on the newest record, which ``field`` and ``reason`` explain if it was refused.
+    the word on the newest record, which ``field`` and ``reason`` explain if it was refused. ``applied``
+    says how many workers hold what is in force, null where there is nothing or Kafka does not tell.
     """
 
     scope: str
@@ -61,6 +63,7 @@ class Current(Struct, frozen=True, kw_only=True):
     newest: Word
     field: str | None
     reason: str | None
+    applied: Applied | None = None
 
 
 class _View(Struct, frozen=True, kw_only=True):
@@ -147,6 +150,47 @@ async def rollback(
         return await _publish(log, settings, view, scope, raw, wait_s)
 
 
+async def promote(
+    settings: Settings, key: str, digest: str, *, wait_s: float = DECISION_WAIT_S
+) -> tuple[Published, Published | None]:
+    """Publish what is rehearsed for a scope as its next version, and end the rehearsal once that is in force.
+
+    Args:
+        settings: addresses and prefix.
+        key: the live scope.
+        digest: of the shadow that is meant; another one that came in between is not promoted.
+        wait_s: longest wait for each decision, in seconds.
+
+    Returns:
+        The live record, and the shadow's tombstone; none where the record is not in force yet.
+
+    Raises:
+        UsageError: the key is no scope, or this shadow is not in force.
+        PolicyInvalid: it cannot come into force under the floor as it is now; nothing was published.
+        StreamError: Kafka is away, or the topics are missing.
+
+    """
+    scope = parse(parse_argument(key).live)
+    async with _opened(settings) as log:
+        view = await _view(log, settings)
+        shadow = shadow_key(scope.key)
+        accepted, last = view.book.in_force(shadow), view.book.last(shadow)
+        if accepted is None or accepted.digest != digest or last is None or last.policy is None:
+            text = f"{shadow} is not what was compared any more; run 'rsafe policy compare {scope.key}' again"
+            raise UsageError(text)
+        raw = with_fields(
+            last.policy.encode(),
+            version=_next_version(view, scope.key),
+            reason=f"promoted from {shadow} version {last.version}",
+            updated_at=datetime.now(UTC),
+        )
+        published = await _publish(log, settings, view, scope, raw, wait_s)
+        if published.decision != "accepted":
+            return published, None
+        record = await log.publish(shadow.encode(), None, kafka.cloud_event("policy", settings.instance))
+        return published, await _decided(log, record, None, wait_s)
+
+
 async def get(settings: Settings, key: str) -> str:
     """Return the record in force for a scope, byte for byte; the newest one where no worker has decided.
 
@@ -174,9 +218,10 @@ async def current(settings: Settings) -> list[Current]:
     """
     async with _opened(settings) as log:
         view = await _view(log, settings)
+    roll = await read_roll(settings)
     words = {(entry.offset, entry.timestamp): entry for entry in view.entries}
     heads = _heads(view.records)
-    rows = [_row(view.book, key, record, words.get(record.place)) for key, record in heads.items()]
+    rows = [_row(view.book, key, record, words.get(record.place), roll) for key, record in heads.items()]
     return sorted(rows, key=lambda row: (row.scope != PLATFORM, row.scope))
 
 
@@ -276,9 +321,10 @@ def _heads(records: Iterable[Incoming]) -> dict[str, Incoming]:
     return {key: record for key, record in heads.items() if record.value is not None}
 
 
-def _row(book: Book, key: str, newest: Incoming, word: HistoryEntry | None) -> Current:
-    accepted = book.in_force(key)
+def _row(book: Book, key: str, newest: Incoming, word: HistoryEntry | None, roll: Roll | None) -> Current:
+    accepted, last = book.in_force(key), book.last(key)
     policy = accepted.policy if accepted else None
+    applied = roll.applied(key, accepted.digest, last.offset, last.timestamp) if roll and accepted and last else None
     return Current(
         scope=key,
         version=policy.version if policy else None,
@@ -290,4 +336,5 @@ def _row(book: Book, key: str, newest: Incoming, word: HistoryEntry | None) -> C
         newest=word.decision if word else "undecided",
         field=word.field if word else None,
         reason=word.reason if word else None,
+        applied=applied,
     )

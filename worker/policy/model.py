@@ -118,6 +118,21 @@ class Panel(Struct, frozen=True, kw_only=True):
     prose: tuple[Prose, ...] = ()
 
 
+class Rehearsal(Struct, frozen=True, kw_only=True):
+    """A policy that is tried on live messages before it is live.
+
+    Attributes:
+        scope: key of the live record whose place it takes.
+        digest: digest of the record that is tried; ``run_id`` of what it judges.
+        effective: what messages are judged under as if it were live.
+
+    """
+
+    scope: str
+    digest: str
+    effective: EffectivePolicy
+
+
 #: What a verdict refers to where there was no policy at all.
 NO_POLICY: Final = PolicyRef(digest=None, parts=())
 

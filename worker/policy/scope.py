@@ -47,6 +47,11 @@ class Scope(Struct, frozen=True):
         return self.state == "live"
 
 
+def shadow_key(live: str) -> str:
+    """Return the key under which a live key's next policy is rehearsed."""
+    return f"{live}#shadow"
+
+
 def parse(text: str) -> Scope:
     """Read a key.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from worker.policy.model import EffectivePolicy
+from worker.policy.model import EffectivePolicy, Rehearsal
 
 
 class PolicySource(Protocol):
@@ -15,3 +15,11 @@ class PolicySource(Protocol):
 
     def stale(self) -> bool:
         """Tell whether the source has been silent for so long that its policies may be old."""
+
+
+@runtime_checkable
+class RehearsalSource(Protocol):
+    """A source of policies that also knows which ones are rehearsed; other sources rehearse none."""
+
+    def rehearsals(self, tenant_id: str, channel_id: str | None) -> tuple[Rehearsal, ...]:
+        """Return what is tried beside the policy of this tenant's channel, floor first; empty as a rule."""

@@ -18,15 +18,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec import UNSET
+
 from worker import dead_letter, kafka
 from worker.config import Settings
 from worker.errors import BrokerAway, Disposition, WorkerError
 from worker.metrics import Metrics
-from worker.policy.combine import AcceptedPolicy
 from worker.policy.history import Book, Incoming, Place, decide_all, floor_first
 from worker.policy.log import PolicyLog
-from worker.policy.model import EffectivePolicy
+from worker.policy.model import EffectivePolicy, Rehearsal
 from worker.policy.outbox import Outbox, Outgoing
+from worker.policy.scope import parse, shadow_key
 from worker.policy.trials import Trials, Trier
 from worker.records import PLATFORM, HistoryEntry, PolicyApplied, Source, encode
 
@@ -41,6 +43,8 @@ _LETTERS: Final = 100
 #: Polls without an answer, a quarter of a second each, after which everything is read afresh: the
 #: topic may have been deleted and made again, and then positions mean nothing.
 _SILENT_POLLS: Final = 20
+#: Each worker says anew what it holds at least so often: ``policy-applied`` keeps a month.
+_SAY_AGAIN_S: Final = 24 * 3600.0
 
 
 class PolicyStore:
@@ -72,6 +76,9 @@ class PolicyStore:
         self._held: dict[Place, Incoming] = {}
         self._book = Book()
         self._cache: dict[tuple[str | None, str | None], EffectivePolicy | None] = {}
+        self._rehearsing = False
+        self._rehearsals: dict[tuple[str | None, str | None], tuple[Rehearsal, ...]] = {}
+        self._said_all_at_s: float | None = None
         self._written: dict[Place, tuple[Incoming, HistoryEntry]] = {}
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -125,6 +132,20 @@ class PolicyStore:
         if key not in self._cache:
             self._cache[key] = self._book.effective(tenant_id, channel_id)
         return self._cache[key]
+
+    def rehearsals(self, tenant_id: str, channel_id: str | None) -> tuple[Rehearsal, ...]:
+        """Return what is tried beside the policy of this tenant's channel, floor first."""
+        if not self._rehearsing:
+            return ()
+        key = (self._known(tenant_id), self._known(f"{tenant_id}/{channel_id}") if channel_id is not None else None)
+        if key not in self._rehearsals:
+            self._rehearsals[key] = self._book.rehearsals(tenant_id, channel_id)
+        return self._rehearsals[key]
+
+    def _known(self, scope: str) -> str | None:
+        """Return a scope that has a record of its own, live or tried; strangers share an entry here too."""
+        has_own = self._book.in_force(scope) or self._book.in_force(shadow_key(scope))
+        return scope if has_own else None
 
     def stale(self) -> bool:
         """Tell whether the policies may be older than ``policy_max_age_s``."""
@@ -192,6 +213,7 @@ class PolicyStore:
         answered = log.answered()
         if answered:
             self._current_at_s = time.monotonic()
+            self._say_again()
         self._silent_polls = 0 if answered or entries else self._silent_polls + 1
         _break_silence(self._silent_polls)
 
@@ -227,8 +249,11 @@ class PolicyStore:
         changed = [one for one in {*before.scopes(), *book.scopes()} if before.in_force(one) != book.in_force(one)]
         for scope in sorted(changed):
             self._forget(scope)
+        if changed:
+            self._rehearsals.clear()
+            self._rehearsing = any(parse(one).state == "shadow" for one in book.scopes())
         for scope in sorted(changed):
-            self._tell(scope, book.in_force(scope))
+            self._tell(scope)
         if changed:
             logger.info("%d policies are in force, %d of them changed", len(book.scopes()), len(changed))
 
@@ -238,8 +263,24 @@ class PolicyStore:
         for key in [key for key in self._cache if scope in key]:
             del self._cache[key]
 
-    def _tell(self, scope: str, accepted: AcceptedPolicy | None) -> None:
-        last = self._book.last(scope)
+    def _tell(self, scope: str) -> None:
+        # What was in force before this worker started did not wait for it.
+        self._announce(scope, repeated=self._current_at_s is None)
+        if self._on_change is not None:
+            self._on_change(scope)
+
+    def _say_again(self) -> None:
+        """Announce everything once a day, since the topic forgets."""
+        now_s = time.monotonic()
+        if self._said_all_at_s is None:
+            self._said_all_at_s = now_s
+        elif now_s - self._said_all_at_s > _SAY_AGAIN_S:
+            self._said_all_at_s = now_s
+            for scope in self._book.scopes():
+                self._announce(scope, repeated=True)
+
+    def _announce(self, scope: str, *, repeated: bool) -> None:
+        accepted, last = self._book.in_force(scope), self._book.last(scope)
         logger.debug("policy of %s is %s", scope, f"version {accepted.policy.version}" if accepted else "gone")
         applied = PolicyApplied(
             instance_id=self._settings.instance,
@@ -248,6 +289,7 @@ class PolicyStore:
             digest=accepted.digest if accepted else None,
             offset=last.offset if last else 0,
             applied_at=dt.datetime.now(dt.UTC),
+            repeated=repeated or UNSET,
         )
         self._announcements.put(
             Outgoing(
@@ -257,8 +299,6 @@ class PolicyStore:
                 headers=kafka.cloud_event("policy-applied", self._settings.instance),
             )
         )
-        if self._on_change is not None:
-            self._on_change(scope)
 
     def _bury(self, record: Incoming, entry: HistoryEntry) -> None:
         detail = f"{entry.field or 'record'}: expected {entry.reason}"

@@ -13,8 +13,8 @@ from worker.dead_letter import Failure, Headers
 from worker.errors import WorkerError
 from worker.judge.judgement import Judge, Judgement
 from worker.judge.verdict import Attempt, verdict
-from worker.policy.model import EffectivePolicy
-from worker.records import Timing, Trace, Verdict, encode
+from worker.policy.model import EffectivePolicy, Rehearsal
+from worker.records import Message, Mode, Timing, Trace, Verdict, encode
 from worker.stream.ledger import PartitionLedger
 from worker.stream.work import Outcome, Row, Work, source_of
 
@@ -33,27 +33,47 @@ class Outputs:
 
     def verdict(self, work: Work, judgement: Judgement, policy: EffectivePolicy | None, timing: Timing) -> Outcome:
         """Build the verdict of one message and the trace behind it."""
-        record = work.record
-        attempt = Attempt(
-            message=work.message,
+        attempt = self._attempt(work.record, work.message, timing)
+        decided, row, trace = self._rows(work.record, attempt, judgement, policy)
+        return Outcome(
+            record=work.record,
+            ledger=work.ledger,
+            topic="verdicts",
+            row=row,
+            trace=trace,
+            labels=(decided.status, decided.label or ""),
+        )
+
+    def rehearsed(
+        self, record: Any, message: Message, judgement: Judgement, rehearsal: Rehearsal, timing: Timing
+    ) -> tuple[Row, Row | None]:
+        """Build verdict and trace of one message under a policy that is not live."""
+        attempt = self._attempt(record, message, timing, mode="shadow", run_id=rehearsal.digest)
+        _, row, trace = self._rows(record, attempt, judgement, rehearsal.effective)
+        return row, trace
+
+    def _attempt(
+        self, record: Any, message: Message, timing: Timing, mode: Mode = "live", run_id: str | None = None
+    ) -> Attempt:
+        return Attempt(
+            message=message,
             source=source_of(record),
-            mode="live",
-            run_id=None,
+            mode=mode,
+            run_id=run_id,
             trace_id=os.urandom(_TRACE_ID_BYTES).hex(),
             model=self._judge.model,
             timing=timing,
         )
+
+    def _rows(
+        self, record: Any, attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | None
+    ) -> tuple[Verdict, Row, Row | None]:
+        """Draw the verdict; return it, its row, and the row of the trace if the policy wants one."""
         decided, trace = verdict(attempt, judgement, policy)
         time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
         passed_on = _traceparent(record)
-        return Outcome(
-            record=record,
-            ledger=work.ledger,
-            topic="verdicts",
-            row=self._verdict_row(record, decided, time, passed_on),
-            trace=None if trace is None else self._trace_row(record, trace, time, passed_on),
-            labels=(decided.status, decided.label or ""),
-        )
+        row = self._verdict_row(record, decided, time, passed_on)
+        return decided, row, None if trace is None else self._trace_row(record, trace, time, passed_on)
 
     def _verdict_row(self, record: Any, decided: Verdict, time: bytes, passed_on: Headers) -> Row:
         headers = self._verdict_event.headers(decided.verdict_id, time)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from worker.errors import DecodeError, EngineAborted, EngineDead, EngineError
@@ -37,8 +37,18 @@ _MS: Final = 1000.0
 class Pipeline:
     """Takes records in, hands outcomes to the publisher."""
 
-    def __init__(self, state: State, judge: Judge, policies: PolicySource, publisher: Publisher) -> None:
-        """Connect the parts; the judge is built before the first record comes."""
+    def __init__(
+        self,
+        state: State,
+        judge: Judge,
+        policies: PolicySource,
+        publisher: Publisher,
+        on_verdict: Callable[[Any, Message], None] | None = None,
+    ) -> None:
+        """Connect the parts; the judge is built before the first record comes.
+
+        ``on_verdict`` is told each record and message that got its verdict in good order; it must not raise.
+        """
         self._state = state
         self._slots = state.settings.in_flight
         self._judge = judge
@@ -47,6 +57,7 @@ class Pipeline:
         self._deferred = state.deferred
         self._outputs = Outputs(state.settings.instance, judge)
         self._publisher = publisher
+        self._on_verdict = on_verdict
         self._buffer = state.buffer
         self._metrics = state.metrics
         self._running: dict[int, tuple[Work, asyncio.Task[None]]] = {}
@@ -246,6 +257,9 @@ class Pipeline:
         self._metrics.cached_tokens.inc(usage.cached_tokens)
         self._metrics.output_tokens.inc(usage.output_tokens)
         self._publisher.submit(self._outputs.verdict(work, judgement, policy, timing))
+        # What was too much to judge once is not judged twice.
+        if self._on_verdict is not None and judgement.status != "overloaded":
+            self._on_verdict(work.record, work.message)
 
 
 def _milliseconds(seconds: float) -> float:

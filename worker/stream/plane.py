@@ -19,6 +19,7 @@ from worker.stream.opening import Opener
 from worker.stream.pipeline import Pipeline
 from worker.stream.publisher import Publisher
 from worker.stream.refill import Refill
+from worker.stream.shadow import Shadow
 from worker.stream.stall import BEAT_S
 from worker.stream.state import State
 from worker.stream.tasks import spawn
@@ -45,7 +46,8 @@ class DataPlane:
         self._cluster = Cluster(settings)
         self._delivery = Delivery(settings, metrics)
         self._publisher = Publisher(self._state, self._delivery)
-        self._pipeline = Pipeline(self._state, judge, policies, self._publisher)
+        self._shadow = Shadow(settings, judge, policies, metrics)
+        self._pipeline = Pipeline(self._state, judge, policies, self._publisher, self._shadow.offer)
         opener = Opener(settings, self._cluster, metrics)
         self._group = Group(self._state, self._cluster, opener, self._release)
         self._committer = Committer(self._state)
@@ -130,7 +132,11 @@ class DataPlane:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_INTAKE_S)
         await asyncio.gather(
-            self._group.leave(_LEAVE_S), self._delivery.close(_LEAVE_S), self._refill.close(), self._cluster.close()
+            self._group.leave(_LEAVE_S),
+            self._delivery.close(_LEAVE_S),
+            self._refill.close(),
+            self._cluster.close(),
+            self._shadow.stop(_LEAVE_S),
         )
 
     async def _release(self, lost: bool) -> None:  # noqa: FBT001  (a callback)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.judging import policy
 from tests.support.streaming import open_ledger, record
+from worker import content_digest
 from worker.errors import DecodeError
 from worker.judge.judgement import Judgement
 from worker.judge.scripted import ScriptedJudge
@@ -77,11 +78,14 @@ def test_a_large_trace_keeps_its_digest() -> None:
     """Without its texts a trace still says what they were."""
     outcome = judged()
     assert outcome.trace is not None
-    before, after = json.loads(outcome.trace.value or b""), json.loads(without_texts(outcome.trace).value or b"")
+    redacted = without_texts(outcome.trace)
+    before, after = json.loads(outcome.trace.value or b""), json.loads(redacted.value or b"")
 
     assert (after["reasoning"], after["raw"], after["level"]) == (None, None, "redacted")
     assert after["reasoning_digest"] == before["reasoning_digest"] is not None
-    assert without_texts(outcome.trace).headers == outcome.trace.headers
+    assert [name for name, _ in redacted.headers] == [name for name, _ in outcome.trace.headers]
+    assert content_digest.agrees(redacted.key, redacted.value, redacted.headers)
+    assert not content_digest.agrees(redacted.key, redacted.value, outcome.trace.headers)
 
 
 def test_a_dead_letter_is_the_record_and_the_reason() -> None:
