@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any, Final
 
 import pytest
@@ -123,14 +122,12 @@ async def test_the_policy_is_computed_once(judge_with: JudgeWith) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "1" * 1_000_000, "🤡" * 250_000, "a b " * 250_000])
 async def test_a_megabyte_is_too_long_at_once(judge_with: JudgeWith, text: str) -> None:
-    """It is refused in no time, nothing is cut, and the loop is not held up."""
+    """It is refused before it is tokenised, nothing is cut, and the engine never sees it."""
     judge = await judge_with()
-    began_s = time.perf_counter()
 
     found = await judge.judge(message(text), UNDER)
 
-    assert (found.status, found.usage.prompt_tokens) == ("too_long", 0)
-    assert time.perf_counter() - began_s < 0.5
+    assert (found.status, found.usage.prompt_tokens, found.usage.output_tokens) == ("too_long", 0, 0)
 
 
 async def test_greedy_decoding_repeats_itself(judge_with: JudgeWith) -> None:

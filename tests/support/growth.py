@@ -1,0 +1,30 @@
+"""How the cost of a call grows with its input: a ratio of CPU times, so that a busy machine does not matter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+#: Below this a measurement is mostly noise, and nothing is slow.
+_NOISE_S: Final = 0.02
+_ATTEMPTS: Final = 3
+
+
+def growth(call: Callable[[str], object], text: str, times: int = 4) -> float:
+    """Return what a text costs over a ``times``-th of it: about ``times`` where time grows with the length only.
+
+    Quadratic time gives ``times`` squared. What takes next to no time counts as growing like its length.
+    """
+    long_s, short_s = _cost_s(call, text), _cost_s(call, text[: len(text) // times])
+    return float(times) if long_s < _NOISE_S else long_s / max(short_s, _NOISE_S / times)
+
+
+def _cost_s(call: Callable[[str], object], text: str) -> float:
+    """Return the least CPU time of a few calls, in seconds."""
+    costs = []
+    for _ in range(_ATTEMPTS):
+        began_s = time.process_time()
+        call(text)
+        costs.append(time.process_time() - began_s)
+    return min(costs)
