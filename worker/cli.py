@@ -11,7 +11,7 @@ import typer
 import typer.exceptions
 
 from worker import __version__
-from worker.commands import dlq, options, policy, train
+from worker.commands import audit, dlq, options, policy_packs, train
 from worker.config import Settings
 from worker.errors import UsageError, WorkerError
 from worker.logs import configure
@@ -161,6 +161,72 @@ def judge(
     command.judge(settings, wanted)
 
 
+@app.command(epilog="Example: rsafe replay --from 2026-03-01 --policy bazaar.json --html report.html")
+def replay(
+    time_from: Annotated[str | None, typer.Option("--from", help="First time, as in RFC 3339, or -1h.")] = None,
+    time_to: Annotated[str | None, typer.Option("--to", help="First time that is left out.")] = None,
+    offsets: Annotated[
+        list[str] | None, typer.Option(metavar="PARTITION[:FROM-TO]", help="Offsets, TO excluded; may be given often.")
+    ] = None,
+    tenant: Annotated[list[str] | None, typer.Option(help="Only this tenant; may be given often.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Only this channel; may be given often.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only messages that were 'safe' or 'unsafe'.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only messages that hit this category.")] = None,
+    policy_file: Annotated[
+        str, typer.Option("--policy", metavar="as-judged|now|FILE", help="Judge under what; FILE replaces one part.")
+    ] = "as-judged",
+    scope: Annotated[str | None, typer.Option(help="Whose part FILE is; its name without the ending.")] = None,
+    control: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share judged twice, the A/A control; 0.1 or 100 by default.")
+    ] = None,
+    max_in_flight: Annotated[int, typer.Option(min=1, help="Messages in the judge at once.")] = 8,
+    join: Annotated[
+        str | None, typer.Option("--join", "--resume", metavar="RUN", help="Go on with a run, or help with it.")
+    ] = None,
+    report: Annotated[str | None, typer.Option(metavar="RUN", help="Only report on a run.")] = None,
+    list_runs: Annotated[bool, typer.Option("--list", help="Only list all runs.")] = False,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Labels of people, for precision and recall.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page, too.")] = None,
+    as_json: Json = False,
+    model: options.Model = None,
+    engine: options.Engine = None,
+    config: options.Config = None,
+    bootstrap_servers: options.Bootstrap = None,
+    topic_prefix: options.Prefix = None,
+    extra: options.Set = None,
+) -> None:
+    """Judge a range of the log again, into topics of its own, and report what would be otherwise."""
+    settings = _settings(
+        config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, model=model, engine=engine
+    )
+    from worker.commands import replay as command
+
+    if list_runs:
+        command.list_runs(settings, as_json=as_json)
+        return
+    wanted = command.ReplayOptions(
+        time_from=time_from,
+        time_to=time_to,
+        offsets=tuple(offsets or ()),
+        tenants=tuple(tenant or ()),
+        channels=tuple(channel or ()),
+        labels=tuple(label or ()),
+        categories=tuple(category or ()),
+        policy=policy_file,
+        scope=scope,
+        control=control,
+        max_in_flight=max_in_flight,
+        join=join,
+        report=report,
+        labels_file=labels,
+        html=html,
+        as_json=as_json,
+    )
+    command.replay(settings, wanted)
+
+
 @app.command(epilog="Example: rsafe demo; quickly and without a model: rsafe demo --engine scripted")
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave all running until Ctrl-C, to look around.")] = False,
@@ -198,6 +264,39 @@ def bench(
     command.bench(settings, wanted, out=out, as_json=as_json)
 
 
+@app.command("eval", epilog="Example: rsafe eval --model build/model --data ../shared/data --rows 200 --out build/eval")
+def evaluate(
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
+    split: Annotated[str, typer.Option(help="Whose rows: dev, calib, or test (only for figures to publish).")] = "dev",
+    only: Annotated[
+        str, typer.Option(help="Parts, with commas: quality,wording,baseline,format,following,reasoning,fairness.")
+    ] = "",
+    method: Annotated[str, typer.Option(help="Scores: direct, trace (after reasoning), or both.")] = "both",
+    rows: Annotated[int, typer.Option(min=0, help="At most so many of each set and category (0: all).")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of samples and intervals.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for report, answers and plots.")] = Path("build") / "eval",
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(metavar="A B", help="Compare two such folders instead, paired.")
+    ] = None,
+    as_json: Json = False,
+    model: options.Model = None,
+    engine: options.Engine = None,
+    config: options.Config = None,
+    extra: options.Set = None,
+) -> None:
+    """Measure a model through the engine that serves: quality, policy following, reasoning, fairness, baselines."""
+    settings = _settings(config, extra, model=model, engine=engine)
+    from worker.commands import evaluate as command
+
+    wanted = command.EvalOptions(
+        data=data, split=split, only=only, method=method, rows=rows, seed=seed, out=out, as_json=as_json
+    )
+    if compare:
+        command.compare_folders(*compare, wanted)
+    else:
+        command.evaluate(settings, wanted)
+
+
 @app.command(epilog="Example: rsafe doctor --bootstrap-servers 127.0.0.1:9092")
 def doctor(
     as_json: Json = False,
@@ -217,8 +316,9 @@ def doctor(
     command.doctor(settings, as_json=as_json)
 
 
-app.add_typer(policy.app, name="policy")
+app.add_typer(policy_packs.app, name="policy")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(audit.app, name="audit")
 app.add_typer(train.app, name="train")
 
 

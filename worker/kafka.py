@@ -11,14 +11,16 @@ import asyncio
 import datetime as dt
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.structs import RecordMetadata
 
-from worker import kafka_records
+from worker import credentials, kafka_records
 from worker.config import Settings
 from worker.errors import BrokerAway, ConfigError, TopicMissing
 from worker.kafka_errors import translated
@@ -33,6 +35,8 @@ MAX_PARTITION_FETCH_BYTES: Final = 512 * 1024
 FETCH_WAIT_MS: Final = 250
 #: Room between a group's rebalance and the end of the request that waits for it.
 _JOIN_SLACK_S: Final = 10.0
+#: How long one broker may take to say why it refused a login.
+_LOGIN_S: Final = 5.0
 
 Header = tuple[str, bytes]
 Client: TypeAlias = AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient
@@ -62,6 +66,7 @@ def make_consumer(settings: Settings, *, group_id: str | None = None, **options:
         "session_timeout_ms": round(settings.session_timeout_s * 1000),
         "heartbeat_interval_ms": round(min(3.0, settings.session_timeout_s / 5) * 1000),
         "rebalance_timeout_ms": round(settings.rebalance_timeout_s * 1000),
+        **credentials.options(settings),
     }
     return AIOKafkaConsumer(**(defaults | options))
 
@@ -77,6 +82,7 @@ def make_producer(settings: Settings, **options: Any) -> AIOKafkaProducer:
         "linger_ms": settings.linger_ms,
         "max_request_size": MAX_REQUEST_BYTES,
         "request_timeout_ms": round(settings.kafka_timeout_s * 1000),
+        **credentials.options(settings),
     }
     return AIOKafkaProducer(**(defaults | options))
 
@@ -87,6 +93,7 @@ def make_admin(settings: Settings) -> AIOKafkaAdminClient:
         bootstrap_servers=settings.bootstrap_servers,
         client_id=settings.instance,
         request_timeout_ms=round(settings.kafka_timeout_s * 1000),
+        **credentials.options(settings),
     )
 
 
@@ -111,9 +118,31 @@ async def start(client: Client, settings: Settings, *, timeout_s: float | None =
         await close(client)
         text = f"bootstrap_servers = {settings.bootstrap_servers!r}: {error}; expected host:port, separated by commas"
         raise ConfigError(text) from error
-    except BaseException:
+    except BaseException as error:
         await close(client)
+        if isinstance(error, BrokerAway) and (why := await _refusal(settings)):
+            raise ConfigError(why) from error
         raise
+
+
+async def _refusal(settings: Settings) -> str | None:
+    """Return why Kafka does not let this client in, if it is that.
+
+    aiokafka only logs what a first connection fails of and says the same as for a broker that is away.
+    """
+    if settings.security_protocol == "PLAINTEXT":
+        return None
+    login = credentials.options(settings)
+    timeout_ms = round(min(settings.kafka_timeout_s, _LOGIN_S) * 1000)
+    for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False):
+        try:
+            connection = await create_conn(host, port, request_timeout_ms=timeout_ms, **login)
+        except (OSError, KafkaError, ValueError) as error:  # TimeoutError is an OSError
+            if why := credentials.refusal(settings, error):
+                return why
+        else:
+            connection.close()
+    return None
 
 
 async def close(client: Client, timeout_s: float = 5.0) -> None:
@@ -143,6 +172,23 @@ async def kill(client: Client) -> None:
     await _ended_well(connections.close(), 1.0)
 
 
+def fence(producer: AIOKafkaProducer, must_not_send: Callable[[], bool]) -> None:
+    """Ask before each request of a producer whether it may go out; while it may not, none does.
+
+    The question is asked at the last place before the socket: what a process had handed to its producer
+    when it was stopped goes no further when it wakes up. aiokafka tries such a batch again later.
+    """
+    send = producer.client.send
+
+    async def asked(node_id: int, request: Any, **options: Any) -> Any:
+        if must_not_send():
+            text = "this client must not send"
+            raise NodeNotReadyError(text)
+        return await send(node_id, request, **options)
+
+    producer.client.send = asked
+
+
 async def _ended_well(ending: Coroutine[Any, Any, None], timeout_s: float) -> bool:
     """Run a coroutine to its end, for so long, and tell whether it got there."""
     task = asyncio.create_task(ending)
@@ -166,8 +212,7 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPar
         cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001
     numbers = cluster.partitions_for_topic(topic)
     if not numbers:
-        text = f"topic {topic} does not exist; run 'rsafe topics create'"
-        raise TopicMissing(text)
+        raise TopicMissing(credentials.absent_text(topic))
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 

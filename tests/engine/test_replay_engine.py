@@ -99,7 +99,7 @@ async def test_replays_of_real_verdicts(
     ]
     assert own, "the small model found nothing of a tenant's own, so there is nothing to take away"
     scope, category = max(set(own), key=own.count)
-    run, trial = await replayed(settings, _without(scope, category), judge=judge, control_share=0.2)
+    run, trial = await replayed(settings, _without(scope, category), judge=judge, control_share=0.7)
 
     after = await outcomes(settings, run)
     assert {one["tenant_id"] for one in after} == set(_TENANTS)

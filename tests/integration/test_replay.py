@@ -25,14 +25,14 @@ from tests.support.replaying import (
     text_of,
 )
 from tests.support.waiting import wait_until
-from worker import content_digest
+from worker import content_digest, kafka
 from worker.audit import replay
 from worker.audit.replay_originals import control_id
 from worker.audit.replay_plan import ReplayPlan, find_run, read_runs
 from worker.audit.report import make_report
 from worker.broker import Broker
 from worker.config import Settings
-from worker.errors import AuditError, PolicyInvalid, UsageError
+from worker.errors import AuditError, PolicyInvalid, PublishFailed, UsageError
 from worker.judge.scripted import ScriptedJudge
 from worker.records import ModelRef
 from worker.replay_records import ReplayFilter, ReplayPolicies
@@ -297,3 +297,23 @@ async def test_it_waits_for_a_broker_that_went_away(own_broker: Broker, topic_pr
     assert last.state == "finished"
     assert len(found) == 400
     assert set(found.values()) == {1}
+
+
+async def test_a_fence_holds_a_real_producer(settings: Settings) -> None:
+    """What is handed to a fenced producer stays there, and goes out once the fence opens."""
+    closed = [True]
+    producer = kafka.make_producer(settings)
+    await kafka.start(producer, settings)
+    try:
+        kafka.fence(producer, lambda: closed[0])
+        with pytest.raises(PublishFailed):
+            await kafka.send(producer, settings.topic("replay-verdicts"), b"x", key=None, timeout_s=1.0)
+        assert await count(settings, "replay-verdicts") == 0
+        closed[0] = False
+
+        async def arrived() -> bool:
+            return await count(settings, "replay-verdicts") == 1
+
+        assert await wait_until(arrived, 20, what="the record")
+    finally:
+        await kafka.close(producer)

@@ -191,7 +191,8 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         self._lease: _Lease | None = None
         self._task: asyncio.Task[None] | None = None
         self._failure: WorkerError | None = None
-        self._counts: dict[int, ReplayCounts] = {}
+        self._stalled = False
+        tools.output.fence(self._must_not_send)
 
     async def until_done(self) -> ReplayCounts:
         """Take a share of the partitions until all of the run's are done; return the sum of their counts."""
@@ -230,11 +231,14 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             await asyncio.sleep(BEAT_S)
             lease, stalled_s = self._lease, self._guard.stalled_s()
             if stalled_s and lease is not None:
-                lease.ended = True
+                self._stalled = lease.ended = True
                 text = f"this process stood still for {stalled_s:.0f} s, so the partitions may be someone else's"
                 self._fail(OwnershipLost(text))
                 await self._tools.output.abandon()
             self._guard.beat()
+
+    def _must_not_send(self) -> bool:
+        return self._stalled or self._guard.stalled_s() > 0
 
     async def _done(self) -> dict[int, ReplayCounts]:
         """Return the counts of the partitions that are done."""

@@ -71,8 +71,16 @@ class ReplayOutput:
         self._run_id = run_id
         self._model = model
         self._names: dict[ReplayTopic, str] = {name: settings.topic(name) for name in get_args(ReplayTopic)}
-        self._delivery = Delivery(settings, Metrics(CollectorRegistry()))
+        self._fenced: Callable[[], bool] | None = None
+        self._delivery = Delivery(settings, Metrics(CollectorRegistry()), self._must_not_send)
         self._writing: set[asyncio.Task[None]] = set()
+
+    def fence(self, must_not_send: Callable[[], bool]) -> None:
+        """Ask this from now on before anything goes out; it says so while the partitions may have another owner."""
+        self._fenced = must_not_send
+
+    def _must_not_send(self) -> bool:
+        return self._fenced is not None and self._fenced()
 
     async def publish(self, judged: Judged, may_write: Callable[[], None]) -> None:
         """Write trace and verdict; cancelling it does not stop what is under way, see ``settle``.

@@ -20,6 +20,8 @@ from worker.records import Message, ModelRef, decode, encode, or_none
 from worker.replay_records import ReplayCounts, ReplayFilter, ReplayPolicies, ReplayRange, ReplayRun
 
 _CONTROL_BUCKETS: Final = 2**32
+_CONTROL_SHARE: Final = 0.1
+_CONTROL_MESSAGES: Final = 100
 
 #: Offsets of one partition as somebody asked for them: first, and end (excluded) or none for the log's end.
 Wanted = tuple[int, int | None]
@@ -32,19 +34,24 @@ class ReplayPlan(Struct, frozen=True, kw_only=True):
         offsets: ranges by partition; empty for all partitions, bounded by the filter's times.
         filter: which messages of these.
         policies: what to judge under; its ``history_end`` is set when the run starts.
-        control_share: share of the messages that is judged twice.
+        control_share: share of the messages that is judged twice; None takes one that suffices.
 
     """
 
     offsets: dict[int, Wanted]
     filter: ReplayFilter
     policies: ReplayPolicies
-    control_share: float
+    control_share: float | None = None
 
 
 def new_run_id(now: dt.datetime) -> str:
     """Return a name that sorts by time and that no other run has."""
     return f"r{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def usual_share(offsets: int) -> float:
+    """Return a tenth, or as much as gives about a hundred messages: from fewer nothing can be told."""
+    return max(_CONTROL_SHARE, min(1.0, _CONTROL_MESSAGES / max(1, offsets)))
 
 
 def is_control(run_id: str, partition: int, offset: int, share: float) -> bool:
@@ -237,6 +244,7 @@ async def write_run(settings: Settings, run: ReplayRun) -> None:
 def started(settings: Settings, plan: ReplayPlan, found: tuple[ReplayRange, ...], model: ModelRef) -> ReplayRun:
     """Return the first record of a new run."""
     now = dt.datetime.now(dt.UTC)
+    share = plan.control_share
     return ReplayRun(
         run_id=new_run_id(now),
         state="started",
@@ -248,7 +256,7 @@ def started(settings: Settings, plan: ReplayPlan, found: tuple[ReplayRange, ...]
         filter=plan.filter,
         policies=plan.policies,
         model=model,
-        control_share=plan.control_share,
+        control_share=usual_share(sum(part.end - part.start for part in found)) if share is None else share,
     )
 
 

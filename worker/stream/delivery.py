@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -39,9 +39,13 @@ class Delivery:
 
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Connect nothing yet; the first write does."""
+    def __init__(self, settings: Settings, metrics: Metrics, must_not_send: Callable[[], bool] | None = None) -> None:
+        """Connect nothing yet; the first write does.
+
+        ``must_not_send`` is asked before each request goes out, see ``kafka.fence``.
+        """
         self._settings = settings
+        self._must_not_send = must_not_send
         self._metrics = metrics
         self._producer: Any = None
         self._changing = asyncio.Lock()
@@ -105,13 +109,15 @@ class Delivery:
         async with self._changing:
             backoff = Backoff()
             while self._producer is None:
-                producer = kafka.make_producer(self._settings, max_batch_size=MAX_BATCH_BYTES)
                 try:
+                    producer = kafka.make_producer(self._settings, max_batch_size=MAX_BATCH_BYTES)
                     await kafka.start(producer, self._settings)
                 except (BrokerAway, ConfigError) as error:
                     self.trouble = str(error)
                     await backoff.wait()
                 else:
+                    if self._must_not_send is not None:
+                        kafka.fence(producer, self._must_not_send)
                     self._producer = producer
             return self._producer
 

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from tests.support.policies import category, policy, raw
 from worker.audit.replay_originals import Original, Written, control_id
-from worker.audit.replay_plan import is_control, new_run_id, wants_message, wants_original
+from worker.audit.replay_plan import is_control, new_run_id, usual_share, wants_message, wants_original
 from worker.audit.replay_policies import AsJudged, AsOfNow, PolicyArchive, WithFile, checked, resolver
 from worker.commands.replay import ReplayOptions, plan_of, replay
 from worker.config import Settings
@@ -209,6 +209,12 @@ def test_the_sample_is_fixed_and_fair() -> None:
     assert chosen != [is_control("r2", 3, offset, 0.1) for offset in range(20_000)]
     assert all(is_control("r1", 0, offset, 1.0) for offset in range(1000))
     assert not any(is_control("r1", 0, offset, 0.0) for offset in range(1000))
+
+
+def test_the_usual_sample_is_a_tenth_and_at_least_a_hundred() -> None:
+    """Small replays are judged twice as a whole, large ones for a tenth."""
+    assert [usual_share(count) for count in (0, 50, 100, 400, 1000, 100_000)] == [1.0, 1.0, 1.0, 0.25, 0.1, 0.1]
+    assert plan_of(ReplayOptions()).control_share is None
 
 
 def test_a_control_cannot_be_taken_for_a_run() -> None:
