@@ -11,7 +11,7 @@ import typer
 
 EPILOG: Final = (
     "Example: rsafe train grpo --from build/run --recipe small-cpu --data ../shared/data --out build/rl; "
-    "for several GPUs: torchrun --nproc-per-node 4 -m worker train grpo --from MODEL --recipe paper-7b --out build/rl"
+    "for several GPUs start the same under torchrun, as the recipe paper-7b says at its top"
 )
 SAMPLE_EPILOG: Final = (
     "Example: rsafe train sample --from MODEL --recipe paper-7b --data ../shared/data --out build/traces.jsonl"
