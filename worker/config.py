@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from worker.errors import ConfigError
+from worker.secret import NO_SECRET, Secret
 
 ENV_PREFIX: Final = "RSAFE_"
 _POSITIVE_S = Meta(gt=0, le=3600)
@@ -27,7 +28,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that can be set. Each field's ``Meta`` description is its documentation."""
 
     bootstrap_servers: Annotated[str, Meta(description="Kafka addresses, host:port, separated by commas.")] = (
@@ -110,6 +111,50 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["none", "gzip", "zstd", "lz4", "snappy"], Meta(description="Compression of what is produced.")
     ] = "zstd"
 
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Meta(description="How Kafka is spoken to: with TLS (SSL), with a login (SASL), with both, or with neither."),
+    ] = "PLAINTEXT"
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Meta(description="How the password is proven to Kafka.")
+    ] = "SCRAM-SHA-512"
+    sasl_username: Annotated[str, Meta(description="User that logs in to Kafka.")] = ""
+    sasl_password: Annotated[
+        Secret, Meta(description="That user's password: from the environment or the settings file, never a flag.")
+    ] = NO_SECRET
+    sasl_password_file: Annotated[
+        str, Meta(description="File that holds the password alone; read at every connection.")
+    ] = ""
+    ssl_ca_file: Annotated[
+        str, Meta(description="PEM file of who signs the brokers' certificates; the system's own list if empty.")
+    ] = ""
+    ssl_cert_file: Annotated[str, Meta(description="PEM file of this client's certificate, where Kafka wants one.")] = (
+        ""
+    )
+    ssl_key_file: Annotated[str, Meta(description="PEM file of that certificate's key, without a passphrase.")] = ""
+    ssl_check_hostname: Annotated[
+        bool, Meta(description="Whether the broker's certificate must name the address that was connected to.")
+    ] = True
+    shadow_sasl_username: Annotated[
+        str, Meta(description="User of the rehearsals' own client; the worker's if empty.")
+    ] = ""
+    shadow_sasl_password: Annotated[
+        Secret, Meta(description="Password of the rehearsals' user; never a flag either.")
+    ] = NO_SECRET
+    shadow_sasl_password_file: Annotated[
+        str, Meta(description="File that holds the password of the rehearsals' user.")
+    ] = ""
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether connections to Kafka are encrypted."""
+        return self.security_protocol in {"SSL", "SASL_SSL"}
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether clients log in to Kafka with a user and a password."""
+        return self.security_protocol in {"SASL_PLAINTEXT", "SASL_SSL"}
+
     @property
     def in_flight(self) -> int:
         """Messages that may be in the judge at once."""
@@ -177,19 +222,90 @@ def load(
     """
     merged: dict[str, Any] = _from_file(file) if file else {}
     merged |= _from_env(os.environ if environ is None else environ)
-    merged |= {key: value for key, value in (flags or {}).items() if value is not None}
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    _refuse_secrets(given)
+    merged |= given
     unknown = sorted(set(merged) - set(field_names()))
     if unknown:
         text = f"unknown setting {unknown[0]!r}; 'rsafe doctor' lists them all"
         raise ConfigError(text)
     try:
-        return msgspec.convert(merged, Settings, strict=False)
+        settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_decoded)
     except msgspec.ValidationError as error:
         text = f"{_name_value(str(error), merged)}: {error}; 'rsafe doctor' shows every setting"
         raise ConfigError(text) from None
+    if wrong := login_trouble(settings):
+        raise ConfigError(wrong)
+    return settings
+
+
+def secret_names() -> frozenset[str]:
+    """Return the names of the settings whose values are never shown."""
+    return frozenset(name for name, kind in get_type_hints(Settings).items() if kind is Secret)
+
+
+def _refuse_secrets(flags: Mapping[str, Any]) -> None:
+    """Refuse secrets on the command line, where every process of the machine can read them."""
+    if found := sorted(secret_names() & flags.keys()):
+        text = (
+            f"{found[0]} cannot be a flag, which others can read; set {ENV_PREFIX}{found[0].upper()} or {found[0]}_file"
+        )
+        raise ConfigError(text)
+
+
+def _decoded(kind: type, value: object) -> object:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    text = "Expected `str`"
+    raise ValueError(text)
+
+
+def login_trouble(settings: Settings) -> str | None:
+    """Return which settings of the login contradict each other and what to do, or none. Opens no file."""
+    return next((text for wrong, text in _contradictions(settings) if wrong), None)
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[bool, str]]:
+    protocol = settings.security_protocol
+    chosen = f"security_protocol = {protocol}"
+    user = bool(settings.sasl_username or settings.sasl_password or settings.sasl_password_file)
+    files = bool(settings.ssl_ca_file or settings.ssl_cert_file or settings.ssl_key_file)
+    yield (
+        user and not settings.uses_sasl,
+        f"sasl_username or its password is set, but {chosen} has no login; take SASL_SSL",
+    )
+    yield files and not settings.uses_tls, f"ssl_*_file is set, but {chosen} has no encryption; take SSL or SASL_SSL"
+    yield (
+        settings.uses_sasl and not settings.sasl_username,
+        f"sasl_username is empty, but {chosen} logs in; set it and its password",
+    )
+    yield from _passwords(settings, "sasl", needed=settings.uses_sasl)
+    yield (
+        bool(settings.ssl_cert_file) != bool(settings.ssl_key_file),
+        "ssl_cert_file and ssl_key_file belong together; set both or neither",
+    )
+    shadow = bool(settings.shadow_sasl_username)
+    yield shadow and not settings.uses_sasl, f"shadow_sasl_username is set, but {chosen} has no login; take SASL_SSL"
+    yield from _passwords(settings, "shadow_sasl", needed=shadow)
+    alone = bool(settings.shadow_sasl_password or settings.shadow_sasl_password_file) and not shadow
+    yield alone, "shadow_sasl_username is empty, but its password is set; set both or neither"
+
+
+def _passwords(settings: Settings, prefix: str, *, needed: bool) -> Iterator[tuple[bool, str]]:
+    value, file = bool(getattr(settings, f"{prefix}_password")), bool(getattr(settings, f"{prefix}_password_file"))
+    yield value and file, f"{prefix}_password and {prefix}_password_file are both set; keep one"
+    yield (
+        needed and not value and not file,
+        (
+            f"{prefix}_password is empty for a user that logs in; set {prefix}_password_file or"
+            f" {ENV_PREFIX}{prefix.upper()}_PASSWORD"
+        ),
+    )
 
 
 def _name_value(text: str, merged: Mapping[str, Any]) -> str:
     """Find which setting an error text is about."""
     name = next((key for key in merged if f"$.{key}`" in text), "settings")
-    return f"{name} = {merged[name]!r}" if name in merged else name
+    if name not in merged or name in secret_names():
+        return name
+    return f"{name} = {merged[name]!r}"

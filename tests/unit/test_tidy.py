@@ -33,6 +33,8 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
     # Its traffic is the demonstration's messages and policies.
     "bench": frozenset({"leaf", "policy", "judge", "stream", "demo"}),
     "demo": frozenset({"leaf", "policy", "judge", "stream"}),
+    # Its carriers are judged under the demonstration's policies, and its rates have the audit's intervals.
+    "attacks": frozenset({"leaf", "policy", "judge", "audit", "demo"}),
     "schemas": frozenset({"leaf", "policy", "judge", "stream"}),
     "commands": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}),
     "cli": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo", "commands"}),
@@ -44,9 +46,20 @@ SEAMS: Final[dict[str, frozenset[str]]] = {
     "vllm": frozenset({"worker.judge.vllm_engine"}),
     "faust": frozenset({"worker.stream.app"}),
     "jgo": frozenset({"worker.jars"}),
-    "sklearn": frozenset({"worker.train.data.linear", "worker.train.evaluate"}),
+    "sklearn": frozenset(
+        {
+            "worker.train.data.linear",
+            "worker.train.evaluate",
+            "worker.train.evaluation",
+            "worker.train.examples.teacher",
+            "worker.train.model.start",
+            "worker.train.release.calibrate",
+        }
+    ),
+    "trl": frozenset({"worker.train.rl.grpo"}),
     "typer": frozenset({"worker.cli", "worker.docs", "worker.commands"}),
     "yaml": frozenset({"worker.schemas.asyncapi"}),
+    "pyarrow": frozenset({"worker.audit.parquet", "worker.train.data.hub"}),
 }
 #: Who may make a Kafka client, and why it is not ``worker.kafka`` that does.
 CLIENT_MAKERS: Final = {
@@ -55,7 +68,7 @@ CLIENT_MAKERS: Final = {
 }
 CLIENTS: Final = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient"}
 #: Started from outside; nobody imports them.
-ENTRIES: Final = {"worker.__main__", "worker.docs", "worker.schemas.__main__"}
+ENTRIES: Final = {"worker.__main__", "worker.attacks.__main__", "worker.docs", "worker.schemas.__main__"}
 #: Libraries that take seconds to import, or start threads and processes of their own when imported.
 HEAVY: Final = {"vllm", "faust", "mode", "torch", "transformers", "sklearn", "matplotlib"}
 
@@ -200,8 +213,8 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 
 def _adds_commands(node: ast.stmt) -> bool:
-    """Tell whether a statement adds a group of commands to the command line, which typer does by a call."""
-    return ast.unparse(node).startswith("app.add_typer(")
+    """Tell whether a statement adds commands to the command line, which typer does by a call."""
+    return ast.unparse(node).startswith(("app.add_typer(", "app.command("))
 
 
 def _is_guard(node: ast.stmt) -> bool:

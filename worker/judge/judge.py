@@ -25,6 +25,7 @@ from worker.judge.judgement import Judgement
 from worker.judge.merge import merge
 from worker.judge.phases import Phases, Task
 from worker.judge.plan import LONG_CHARS, Plans
+from worker.judge.salt import cache_salt
 from worker.judge.tally import Tally, prompt_digest, total
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
@@ -229,6 +230,7 @@ class RsafeJudge:
                     reasoning=policy.judging.reasoning,
                     band=policy.judging.review_band,
                     priority=priority,
+                    cache_salt=cache_salt(self._settings.cache_salt, panel, message.tenant_id),
                 )
                 return await self._phases.run(task, tally)
         except (EngineDead, EngineAborted):

@@ -41,7 +41,7 @@ _STEPS: Final = 2
 class Task(Struct, frozen=True, kw_only=True):
     """One message under one panel, tokenised.
 
-    ``band`` is the policy's review band.
+    ``band`` is the policy's review band; ``cache_salt`` goes into every call for it.
     """
 
     plan: Plan
@@ -49,6 +49,7 @@ class Task(Struct, frozen=True, kw_only=True):
     reasoning: Reasoning
     band: tuple[float, float] | None
     priority: int
+    cache_salt: str | None = None
 
 
 class _Outcome(Struct, frozen=True, kw_only=True):
@@ -123,6 +124,7 @@ class Phases:
             stop_ids=self._stop_ids,
             stop=self._stop,
             priority=task.priority * _STEPS,
+            cache_salt=task.cache_salt,
         )
         thought = tally.answered(await self._engine.complete(request), reasoning=True)
         kept, reasoning = self._reasoning(thought)
@@ -164,6 +166,7 @@ class Phases:
             grammar=plan.grammar,
             logprobs=_LOGPROBS,
             priority=priority,
+            cache_salt=task.cache_salt,
         )
         completion, text = await self._label(request, plan, tally)
         return _Outcome(
@@ -224,6 +227,7 @@ class Phases:
             stop_ids=(self._end_id,),
             grammar=grammar,
             priority=task.priority * _STEPS - 1,
+            cache_salt=task.cache_salt,
         )
         completion = tally.answered(await self._engine.complete(request))
         text = self._tokens.decode(self._without_end(completion))

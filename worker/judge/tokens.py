@@ -31,7 +31,10 @@ _COMPOSITION: Final = 3
 
 
 class Tokens:
-    """Encodes and decodes for one model folder and template. Safe to use from several threads."""
+    """Encodes and decodes for one model folder and template. Safe to use from several threads.
+
+    ``added_ids`` are the ids of all added tokens, special or not: none of them can come out of a text.
+    """
 
     def __init__(self, folder: Path, template: Template) -> None:
         """Read the tokenizer of a model folder.
@@ -42,6 +45,7 @@ class Tokens:
         """
         fields = _read(folder / _FILE)
         added = {token["content"]: token["id"] for token in fields.get("added_tokens", ())}
+        self.added_ids: Final = frozenset(added.values())
         self._controls = {name: _control(name, added) for name in template.controls}
         self._plain = _load(_plain(fields, set(added)))
         self._full = _load(fields)

@@ -1,0 +1,51 @@
+"""``python -m worker.attacks --out FILE``: attack a model and write what came of it; ``--help`` says more."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from pathlib import Path
+
+import msgspec
+
+from worker.attacks.cases import PER_KIND, SEED
+from worker.attacks.report import markdown, write_into
+from worker.attacks.run import run
+from worker.config import load
+from worker.errors import WorkerError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run, write JSON, print Markdown; return 1 if something escaped or failed, else 0."""
+    asked = _parser().parse_args(arguments)
+    try:
+        settings = load(flags={"model": asked.model, "engine": asked.engine})
+        # Standard output is for the table alone, whatever a library prints.
+        with contextlib.redirect_stdout(sys.stderr):
+            report = asyncio.run(run(settings, asked.seed, asked.per_kind))
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
+        if asked.readme is not None:
+            write_into(asked.readme, report)
+    except WorkerError as error:
+        print(f"worker.attacks: {error}", file=sys.stderr)
+        return 1
+    print(markdown(report), end="")
+    return 1 if report.escapes else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m worker.attacks", description="Attack a model and its prompts.")
+    parser.add_argument("--model", help="folder of the model; the small demo model by default")
+    parser.add_argument("--engine", help="'vllm', or 'scripted' to try the command itself")
+    parser.add_argument("--out", type=Path, required=True, help="where the figures go, as JSON")
+    parser.add_argument("--readme", type=Path, help="a page whose table between its attacks marks is replaced")
+    parser.add_argument("--seed", type=int, default=SEED, help="picks the carriers of each attack")
+    parser.add_argument("--per-kind", type=int, default=PER_KIND, help="carriers of each kind for each attack")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
