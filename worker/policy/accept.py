@@ -14,7 +14,7 @@ from typing import Final, NoReturn, TypeVar
 from msgspec import UNSET, Struct, UnsetType
 
 from worker.errors import PolicyInvalid
-from worker.policy.combine import effective
+from worker.policy.combine import DEFAULT_FAILURE, effective
 from worker.policy.scope import Scope
 from worker.records import ACTIONS, SEVERITIES, Category, Clause, Policy
 
@@ -143,7 +143,8 @@ def _check_not_milder(path: str, said: T | UnsetType, floor: T | UnsetType, orde
 def _check_on_failure(policy: Policy, floor: Policy) -> None:
     required = floor.on_failure or {}
     for status, action in (policy.on_failure or {}).items():
-        if ACTIONS.index(action) < ACTIONS.index(required.get(status, "allow")):
+        # A status that the floor does not name means review there.
+        if ACTIONS.index(action) < ACTIONS.index(required.get(status, DEFAULT_FAILURE)):
             refuse(f"on_failure.{status}", "an action not milder than the floor's")
 
 

@@ -53,6 +53,9 @@ _REASONING: Final[tuple[Reasoning, ...]] = ("never", "when_unsure", "always")
 #: From open to private; the later wins.
 _TRACE: Final[tuple[TraceLevel, ...]] = ("full", "redacted", "none")
 
+#: What a part means about a failure that it does not name.
+DEFAULT_FAILURE: Final[Action] = "review"
+
 T = TypeVar("T")
 
 
@@ -82,7 +85,7 @@ def combine(
         categories=_categories(floor, tenant, channel),
         prose=tuple(Prose(scope=part.scope, text=part.policy.text) for part in parts if part.policy.text),
         default_action=default,
-        on_failure=_on_failure(policies),
+        on_failure=_on_failure(policies, silent="allow" if floor is None else DEFAULT_FAILURE),
         reasoning=_strictest((one.reasoning for one in policies), _REASONING, "always"),
         review_band=_widest([one.review_band for one in policies if one.review_band is not UNSET]),
         trace=_strictest((one.trace for one in policies), _TRACE, "full"),
@@ -162,11 +165,18 @@ def _strictest(said: Iterable[T | UnsetType], order: Sequence[T], default: T) ->
     return max((one for one in said if one is not UNSET), key=order.index, default=default)
 
 
-def _on_failure(policies: Sequence[Policy]) -> dict[Status, Action]:
+def _on_failure(policies: Sequence[Policy], *, silent: Action) -> dict[Status, Action]:
+    """Return the strictest action for each status that any part names.
+
+    The first part is the floor where there is one; of what it leaves out it says ``silent``, or a tenant
+    could have a failure called safe: no language that the floor judges, and ``allow`` for the status.
+    """
+    floor = policies[0].on_failure or {}
     strictest: dict[Status, Action] = {}
     for policy in policies:
         for status, action in (policy.on_failure or {}).items():
-            strictest[status] = stricter(strictest.get(status, action), action)
+            said = strictest.get(status, floor.get(status, silent))
+            strictest[status] = stricter(said, action)
     return strictest
 
 

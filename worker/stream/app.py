@@ -15,11 +15,13 @@ from typing import Any, Final
 
 import faust
 from faust.app.base import BootStrategy
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.web import Request, Response, View
 from mode import Service
 from mode.types import ServiceT
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from worker import credentials
 from worker.config import Settings
 from worker.stream.control import obey
 from worker.stream.health import Health
@@ -61,6 +63,7 @@ def build_app(settings: Settings, service: WorkerService, health: Health) -> Rsa
         # Never the data group's id: with an id of its own every worker sees every command.
         id=f"{settings.group_id}.{settings.instance}",
         broker=[f"kafka://{address.strip()}" for address in settings.bootstrap_servers.split(",")],
+        broker_credentials=_faust_credentials(settings),
         store="memory://",
         datadir=Path(tempfile.gettempdir()) / f"rsafe-{settings.instance}",
         web_bind=settings.web_host,
@@ -80,6 +83,19 @@ def build_app(settings: Settings, service: WorkerService, health: Health) -> Rsa
     _add_control_agent(app, settings, service)
     _add_timers(app, service, health)
     return app
+
+
+def _faust_credentials(settings: Settings) -> Credentials | None:
+    """Return the login of Faust's own clients: the worker's."""
+    login = credentials.options(settings)
+    if settings.uses_sasl:
+        return SASLCredentials(
+            username=login["sasl_plain_username"],
+            password=login["sasl_plain_password"],
+            mechanism=login["sasl_mechanism"],
+            ssl_context=login.get("ssl_context"),
+        )
+    return SSLCredentials(login["ssl_context"]) if settings.uses_tls else None
 
 
 def _free_port(host: str) -> int:

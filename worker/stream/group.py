@@ -15,6 +15,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from worker import kafka
+from worker.credentials import absent_text
 from worker.errors import BrokerAway, TopicMissing
 from worker.stream.backoff import Backoff
 from worker.stream.cluster import Cluster, missing, twinless
@@ -75,8 +76,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         """
         absent = missing(self._settings, await self._cluster.partition_counts())
         if absent:
-            text = f"topic {absent[0]} does not exist; run 'rsafe topics create'"
-            raise TopicMissing(text)
+            raise TopicMissing(absent_text(absent[0]))
         consumer = kafka.make_consumer(
             self._settings, group_id=self._settings.group_id, max_poll_interval_ms=_MAX_POLL_INTERVAL_MS
         )

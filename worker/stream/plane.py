@@ -44,7 +44,7 @@ class DataPlane:
         self._settings = settings
         self._state = State(settings, metrics)
         self._cluster = Cluster(settings)
-        self._delivery = Delivery(settings, metrics)
+        self._delivery = Delivery(settings, metrics, self._state.must_not_send)
         self._publisher = Publisher(self._state, self._delivery)
         self._shadow = Shadow(settings, judge, policies, metrics)
         self._pipeline = Pipeline(self._state, judge, policies, self._publisher, self._shadow.offer)

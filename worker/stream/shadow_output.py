@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 from msgspec import Struct, structs
 from prometheus_client import CollectorRegistry
 
+from worker import credentials
 from worker.config import Settings
 from worker.judge.judgement import Judge, Judgement
 from worker.metrics import Metrics
@@ -27,10 +28,10 @@ _CLIENT_SUFFIX: Final = "-shadow"
 def shadow_settings(settings: Settings) -> Settings:
     """Return the settings of the rehearsals' own Kafka client.
 
-    A client id of its own lets a broker's quota hold it. Where there are credentials for Kafka, those of
-    the rehearsals belong here; an ACL then lets them write to the two topics alone.
+    A client id of its own lets a broker's quota hold it. Where ``shadow_sasl_username`` is set it logs in
+    as that user, whom ACLs let write to the two topics alone (``rsafe topics acls --shadow``).
     """
-    return structs.replace(settings, instance_id=settings.instance + _CLIENT_SUFFIX)
+    return structs.replace(credentials.shadow(settings), instance_id=settings.instance + _CLIENT_SUFFIX)
 
 
 class Rehearsed(Struct, frozen=True, kw_only=True):

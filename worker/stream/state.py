@@ -74,6 +74,10 @@ class State:
             self.stalled.set()
         self.guard.beat()
 
+    def must_not_send(self) -> bool:
+        """Tell whether the partitions may be someone else's: asked right before bytes leave for Kafka."""
+        return self.stalled.is_set() or self.guard.stalled_s() > 0
+
     def fail(self, error: WorkerError) -> None:
         """Note an error that must end the worker; the first one counts."""
         if self.failure is None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
+from worker.credentials import absent_text
 from worker.errors import ConfigError, StreamError
 from worker.judge.judgement import Judge
 from worker.policy.source import PolicySource
@@ -73,7 +74,7 @@ class Vitals:
         while True:
             try:
                 absent = missing(self._state.settings, await self._cluster.partition_counts())
-                self._kafka_trouble = f"topic {absent[0]} does not exist; run 'rsafe topics create'" if absent else None
+                self._kafka_trouble = absent_text(absent[0]) if absent else None
             except (StreamError, ConfigError) as error:
                 self._kafka_trouble = str(error)
             await asyncio.sleep(_ASK_KAFKA_S if self._kafka_trouble is None else _WATCH_S)

@@ -123,21 +123,23 @@ async def test_no_policy_changes_the_floors_calls(rig: tuple[RsafeJudge, FakeEng
     assert len(seen) == 1
 
 
-async def test_a_silent_floor_leaves_three_things_to_tenants(rig: tuple[RsafeJudge, FakeEngine]) -> None:
-    """Known and stated: what a floor leaves out, tenants may say: reasoning, languages and on_failure.
+async def test_a_silent_floor_leaves_two_things_to_tenants(rig: tuple[RsafeJudge, FakeEngine]) -> None:
+    """Known and stated: what a floor leaves out, tenants may say: reasoning and languages.
 
-    A platform that wants them out of reach says them in its floor; then the strictest counts.
+    A platform that wants them out of reach says them in its floor; then the strictest counts. What was
+    not judged is reviewed at least, whatever a tenant says: a floor's silence means review.
     """
     judge, engine = rig
     silent = policy(category("U7", "Hate"))
     loose = policy(category("OWN", "Own"), reasoning="never", languages=("tlh",), on_failure={FAILED: "allow"})
-    check(loose, Scope("hostile"), Setting(floor=silent))
+    with pytest.raises(PolicyInvalid, match="on_failure"):
+        check(loose, Scope("hostile"), Setting(floor=silent))
     open_floor, stated = of("hostile", loose, silent), of("hostile", loose, FLOOR)
     engine.requests.clear()
     await judge.judge(said_by("hostile"), open_floor)
 
     assert [request.grammar is not None for request in engine.requests] == [True, True]
-    assert (open_floor.judging.reasoning, open_floor.on_failure(FAILED)) == ("never", "allow")
+    assert (open_floor.judging.reasoning, open_floor.on_failure(FAILED)) == ("never", "review")
     assert open_floor.judging.languages == stated.judging.languages == ("tlh",)
     assert (stated.judging.reasoning, stated.on_failure(FAILED)) == ("always", "review")
 

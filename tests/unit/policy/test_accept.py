@@ -114,7 +114,8 @@ def test_the_platform_may_change_its_own_floor() -> None:
 def test_failure_actions_are_not_milder_than_the_floors() -> None:
     """Only where the floor speaks; a status that it leaves out is the tenant's to decide."""
     assert refused(policy(on_failure={"timeout": "review"})) == "on_failure.timeout"
-    passes(policy(on_failure={"timeout": "block", "too_long": "allow"}))
+    assert refused(policy(on_failure={"too_long": "allow"})) == "on_failure.too_long"
+    passes(policy(on_failure={"timeout": "block", "too_long": "review"}))
     passes(policy(on_failure={"timeout": "allow"}), floor=None)
 
 

@@ -129,13 +129,15 @@ def test_a_channel_replaces_its_tenants_category_by_id() -> None:
 
 
 def test_the_strictest_failure_action_of_those_that_say_one_wins() -> None:
-    """A part that says nothing about a status leaves it to the others."""
-    effective = combined(
-        floor(policy(on_failure={"timeout": "hold"})),
+    """A part that says nothing about a status leaves it to the others; the floor's silence means review."""
+    parts = (
         tenant(policy(on_failure={"timeout": "block", "too_long": "allow"})),
         channel(policy(on_failure={"timeout": "review"})),
     )
-    assert effective.judging.on_failure == {"timeout": "block", "too_long": "allow"}
+    effective = combined(floor(policy(on_failure={"timeout": "hold"})), *parts)
+    assert effective.judging.on_failure == {"timeout": "block", "too_long": "review"}
+    assert combined(floor(policy(on_failure={"too_long": "allow"})), *parts).on_failure("too_long") == "allow"
+    assert combined(None, *parts).on_failure("too_long") == "allow"
     assert effective.on_failure("overloaded") == "review"
 
 
