@@ -191,3 +191,13 @@ async def test_an_engine_in_trouble_refuses_nobody(settings: Settings) -> None:
     async with asyncio.timeout(60), worker(settings, Shaky()) as store:
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
         await wait_until(lambda: version_of(store, "acme") == 1, 30)
+
+
+async def test_a_tenants_cases_wait_for_the_floors(settings: Settings) -> None:
+    """They are judged under the floor that they stand on, though that one is still being judged."""
+    floored = (GoldenCase(text="[unsafe:U7] of the floor", label="unsafe", categories=("U7",)),)
+    own = category("A", "Alpha")
+    async with worker(settings, ScriptedJudge()) as store:
+        await topics.publish(settings, ("platform", raw(U7, golden=(SLOW,))), ("acme", raw(own, golden=floored)))
+        await wait_until(lambda: version_of(store, "acme") == 1, 30)
+    assert [entry.decision for entry in await topics.history(settings)] == ["accepted", "accepted"]

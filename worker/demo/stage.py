@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from worker import kafka
+from worker import credentials, kafka
 from worker.broker import HOST, Broker, BrokerConfig
 from worker.config import Settings
 from worker.demo.child import WorkerProcess
@@ -37,7 +37,10 @@ class Stage:
         self._folder = Path(tempfile.mkdtemp(prefix="rsafe-demo-"))
         port = free_port()
         self.settings = msgspec.structs.replace(
-            settings, bootstrap_servers=f"{HOST}:{port}", group_id="rsafe-demo", web_port=free_port()
+            credentials.without(settings),
+            bootstrap_servers=f"{HOST}:{port}",
+            group_id="rsafe-demo",
+            web_port=free_port(),
         )
         self._view = view
         config = BrokerConfig(port=port, data_dir=self._folder / "kafka")

@@ -220,21 +220,32 @@ def decide_all(
     """Decide, in their order, about the records that nobody has decided about yet.
 
     Each one is judged as if those before it were in force already. What ``gate`` holds back stays
-    undecided; without a gate golden cases do not matter.
+    undecided, and so does a record with golden cases above which another is held back: they are to be
+    judged under what it becomes part of. Without a gate golden cases do not matter.
     """
     ahead = book.copy()
+    held: set[str] = set()
     made = []
     for record in records:
         ahead.see(record)
         if ahead.is_decided(record):
             continue
-        entry: HistoryEntry | None = ahead.decide(record, by=by, now=now)
-        if gate is not None and entry is not None and entry.decision == "accepted":
-            entry = gate(record, entry, ahead)
-        if entry is not None:
+        decided = ahead.decide(record, by=by, now=now)
+        entry: HistoryEntry | None = decided
+        if gate is not None and decided.decision == "accepted":
+            waits = decided.golden_digest is not None and not held.isdisjoint(_above(decided.scope))
+            entry = None if waits else gate(record, decided, ahead)
+        if entry is None:
+            held.add(shown(record.key))
+        else:
             ahead.add(entry)
             made.append((record, entry))
     return made
+
+
+def _above(key: str) -> tuple[str, ...]:
+    """Return the keys that a key's policy is combined with: the floor, and a channel's tenant."""
+    return () if key == PLATFORM else (PLATFORM, *key.split("/")[:-1])
 
 
 def _trial_of(entry: HistoryEntry, fingerprint: str) -> tuple[str | None, str | None, str | None]:
