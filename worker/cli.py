@@ -114,6 +114,26 @@ def topics_create(
     command.create(settings, partitions, replication, min_isr, as_json=as_json)
 
 
+@topics_app.command("acls", epilog="Example: rsafe topics acls --principal User:rsafe --shadow User:rsafe-shadow")
+def topics_acls(
+    principal: Annotated[str, typer.Option(help="Whom Kafka is to allow it, as it names the login.")] = "User:rsafe",
+    shadow: Annotated[
+        str | None, typer.Option(help="The rehearsals' own login (shadow_sasl_username); the worker's if left out.")
+    ] = None,
+    role: Annotated[str, typer.Option(help="worker, shadow, author, sender, operator, replay, or auditor.")] = "worker",
+    as_json: Annotated[bool, typer.Option("--json", help="Print every role's ACLs as JSON.")] = False,
+    config: options.Config = None,
+    bootstrap_servers: options.Bootstrap = None,
+    topic_prefix: options.Prefix = None,
+    extra: options.Set = None,
+) -> None:
+    """Print the calls of kafka-acls.sh that let a login do what it needs, and nothing else; changes nothing."""
+    settings = _settings(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    from worker.commands import topics as command
+
+    command.acls(settings, role, principal, shadow, as_json=as_json)
+
+
 @app.command(epilog="Example: rsafe send messages.jsonl --wait")
 def send(
     file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="Messages as JSON Lines; -: standard input.")] = "-",

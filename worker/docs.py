@@ -15,14 +15,17 @@ from typing import Any, Final
 from msgspec import Struct
 from typer.main import get_command
 
+from worker.acls import ROLES, acls, as_json
 from worker.cli import app
-from worker.config import ENV_PREFIX, describe
+from worker.config import ENV_PREFIX, Settings, describe
 from worker.metrics import CATALOGUE
 from worker.schemas.asyncapi import CHANNELS
 from worker.topics import DEFAULT_PARTITIONS, catalogue
 
 #: Where tables stand, seen from the repository's root.
-PAGES: Final = ("README.md", "worker/README.md")
+PAGES: Final = ("README.md", "worker/README.md", "deploy/README.md")
+#: Data that is written beside the tables.
+ACLS: Final = Path("deploy") / "acls" / "acls.json"
 _MIB: Final = 1024 * 1024
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _EXAMPLE: Final = "Example: "
@@ -95,6 +98,22 @@ def topics_table() -> str:
     return table(("topic", "partitions", "kept", "largest record", "what it holds"), rows)
 
 
+def acls_table() -> str:
+    """Return what each login needs, by topic and group, with the usual prefix and group."""
+    rows = [
+        (
+            f"`{name}`",
+            acl.resource,
+            f"`{acl.name}{'*' if acl.pattern == 'prefixed' else ''}`",
+            ", ".join(acl.operations),
+            acl.why,
+        )
+        for name in ROLES
+        for acl in acls(name, Settings())
+    ]
+    return table(("login", "kind", "name", "may", "for"), rows)
+
+
 def _kept(settings: Mapping[str, str]) -> str:
     if settings["cleanup.policy"] == "compact":
         return "compacted"
@@ -107,6 +126,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "commands": commands_table,
     "metrics": metrics_table,
     "topics": topics_table,
+    "acls": acls_table,
 }
 _MARKED: Final = re.compile(
     rf"(?P<begin><!-- (?P<name>{'|'.join(TABLES)}):begin -->\n).*?(?P<end><!-- (?P=name):end -->)", re.DOTALL
@@ -123,7 +143,9 @@ def _remake(found: re.Match[str]) -> str:
 
 
 def main(root: Path) -> None:
-    """Fill every page."""
+    """Fill every page and write the data."""
+    (root / ACLS).parent.mkdir(parents=True, exist_ok=True)
+    (root / ACLS).write_bytes(as_json(Settings()))
     for page in PAGES:
         path = root / page
         path.write_text(fill(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -66,6 +66,7 @@ _NARROWER: Final[dict[tuple[str, str], st.SearchStrategy[Any]]] = {
     ("Verdict", "score"): st.none() | st.floats(0, 1),
     ("Verdict", "prompt_digest"): st.none() | _hex(64),
     ("Trace", "verdict_id"): _hex(32),
+    ("Override", "verdict_id"): _hex(32),
     ("Trace", "reasoning_digest"): st.none() | _hex(64),
     ("PolicyRef", "digest"): st.none() | _hex(64),
     ("PolicyPart", "digest"): _hex(64),

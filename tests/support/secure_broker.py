@@ -26,7 +26,7 @@ from worker.secret import Secret
 
 #: Planted, and looked for in everything that is written down.
 PASSWORD: Final = "planted-Pa55word-4711"
-USERS: Final = ("rsafe", "rsafe-shadow", "author", "sender", "auditor", "nobody")
+USERS: Final = ("rsafe", "rsafe-shadow", "author", "sender", "auditor", "operator", "replay")
 CERTIFICATE_USER: Final = "User:CN=worker"
 
 _DAY: Final = dt.timedelta(days=1)

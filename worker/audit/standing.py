@@ -167,7 +167,7 @@ async def _bounds(settings: Settings, consumer: Any, wanted: Wanted) -> Bounds:
     return {one: (max(first, min(starts.get(one, first), end)), end) for one, (first, end) in logs.items()}
 
 
-async def _records(  # noqa: PLR0913, PLR0917
+async def _records(
     settings: Settings, consumer: Any, one: TopicPartition, start: int, end: int, told: _Teller
 ) -> AsyncIterator[Any]:
     consumer.assign([one])

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from worker.policy.crosswalk import dsa_categories, dsa_category
 from worker.policy.history import accepted_of
@@ -139,10 +139,10 @@ def state(verdict: Verdict, decided_ms: int, wordings: Wordings, wish: Wish) -> 
     reason = _obstacle(chosen, notice, wish.languages)
     if notice is None or reason is not None:
         return _unstated(verdict, chosen.id, reason or "it has no notice")
-    return Statement(
+    statement = Statement(
         puid=verdict.verdict_id,
         decision_visibility=(visibility,),
-        **_ground(chosen, notice),
+        decision_ground="",
         decision_facts=notice,
         category=str(chosen.dsa_category),
         category_addition=_additions(verdict, wordings, chosen) or UNSET,
@@ -152,6 +152,7 @@ def state(verdict: Verdict, decided_ms: int, wordings: Wordings, wish: Wish) -> 
         territorial_scope=wish.territories or UNSET,
         automated_decision=_DECIDED[wish.automated],
     )
+    return _grounded(statement, chosen, notice)
 
 
 def _decisive(verdict: Verdict, wordings: Wordings) -> Category | Unstated:
@@ -187,21 +188,25 @@ def _notice(category: Category, languages: Sequence[str]) -> str | None:
     return next((said[language] for language in languages if said.get(language, "").strip()), None)
 
 
-def _ground(category: Category, notice: str) -> dict[str, str]:
-    """Return the fields of the ground; the notice is the one text there is, so it stands in each."""
+def _grounded(statement: Statement, category: Category, notice: str) -> Statement:
+    """Add the fields of the ground; the notice is the one text there is, so it stands in each."""
     url = or_none(category.reference_url)
-    reference = {"decision_ground_reference_url": url} if url and len(url) <= _MAX_URL_CHARS else {}
+    reference = url if url and len(url) <= _MAX_URL_CHARS else UNSET
     if category.ground == "illegal":
-        return reference | {
-            "decision_ground": "DECISION_GROUND_ILLEGAL_CONTENT",
-            "illegal_content_legal_ground": notice,
-            "illegal_content_explanation": notice,
-        }
-    return reference | {
-        "decision_ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT",
-        "incompatible_content_ground": notice,
-        "incompatible_content_explanation": notice,
-    }
+        return structs.replace(
+            statement,
+            decision_ground="DECISION_GROUND_ILLEGAL_CONTENT",
+            decision_ground_reference_url=reference,
+            illegal_content_legal_ground=notice,
+            illegal_content_explanation=notice,
+        )
+    return structs.replace(
+        statement,
+        decision_ground="DECISION_GROUND_INCOMPATIBLE_CONTENT",
+        decision_ground_reference_url=reference,
+        incompatible_content_ground=notice,
+        incompatible_content_explanation=notice,
+    )
 
 
 def _additions(verdict: Verdict, wordings: Wordings, chosen: Category) -> tuple[str, ...]:

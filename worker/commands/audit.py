@@ -21,7 +21,7 @@ from worker.audit.seals import seal_outcomes
 from worker.audit.span import Span, parse_time
 from worker.audit.verify import Progress, verify
 from worker.audit.verify_report import Report
-from worker.commands import audit_show, options
+from worker.commands import audit_export, audit_overrides, audit_show, options
 from worker.commands.options import settings_from
 from worker.config import Settings
 from worker.errors import UsageError
@@ -137,6 +137,18 @@ def explain_command(
         print(msgspec.json.encode(found).decode())
     else:
         audit_show.show_explanation(Console(), found)
+
+
+app.command("export", epilog="Example: rsafe audit export --from -30d --format dsa --language de --out reasons.jsonl")(
+    audit_export.export_command
+)
+app.command("retract", epilog="Example: rsafe audit retract --policy acme@3 --from -2d --to -1h --publish")(
+    audit_export.retract_command
+)
+app.command("override", epilog="Example: rsafe audit override 9f8a... --decision overturn --reviewer r-17")(
+    audit_overrides.override_command
+)
+app.command("overrides", epilog="Example: rsafe audit overrides --from -30d --json")(audit_overrides.overrides_command)
 
 
 def _settings(

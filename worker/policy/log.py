@@ -35,12 +35,16 @@ class PolicyLog:
         self._consumer: AIOKafkaConsumer = kafka.make_consumer(settings)
         # One record at a time and waited for: lingering would only delay it.
         self._producer: AIOKafkaProducer = kafka.make_producer(settings, linger_ms=0)
+        self._connecting = asyncio.Lock()
+        self._writes = False
         self._history: TopicPartition | None = None
         self._policies: TopicPartition | None = None
         self._fetched_at_ms: int | None = None
 
     async def open(self) -> None:
-        """Connect and stand at the start of both topics.
+        """Connect and stand at the start of both topics; what writes connects at the first write.
+
+        So a login that may only read can read: without any permission to write Kafka starts no producer.
 
         Raises:
             BrokerAway: nobody answers.
@@ -54,7 +58,6 @@ class PolicyLog:
         self._consumer.assign([self._history, self._policies])
         for partition, (first, _) in (await kafka.bounds(self._consumer, (self._history, self._policies))).items():
             self._consumer.seek(partition, first)
-        await kafka.start(self._producer, self._settings)
 
     async def close(self) -> None:
         """Close both clients; safe to call at any time."""
@@ -96,6 +99,7 @@ class PolicyLog:
         """Write decisions and wait until all are acknowledged.
 
         Raises:
+            BrokerAway: nobody answers; nothing was written.
             PublishFailed: an entry may or may not be there.
 
         """
@@ -115,6 +119,10 @@ class PolicyLog:
     async def _send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Iterable[kafka.Header]
     ) -> RecordMetadata:
+        async with self._connecting:
+            if not self._writes:
+                await kafka.start(self._producer, self._settings)
+                self._writes = True
         return await kafka.send(
             self._producer,
             self._settings.topic(topic),

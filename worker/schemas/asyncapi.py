@@ -81,7 +81,9 @@ CHANNELS: Final[dict[str, Channel]] = {
         about="What was replayed, fixed at the start, and its end.", key="The run.", record="replay-run"
     ),
     "overrides": Channel(
-        about="Decisions of people that stand above a verdict. Reserved.", key=_AS_SOURCE, record=None, action=None
+        about="Decisions of people about verdicts; the last one about a verdict counts.",
+        key="That of the verdict; the partition number is the verdict's too.",
+        record="override",
     ),
     "exceptions": Channel(
         about="Texts or authors that a tenant exempts. Reserved.", key="Tenant.", record=None, action=None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from worker.override_records import Override
 from worker.records import HistoryEntry, Message, Policy, PolicyApplied, Rfc3339, Status, Trace, Verdict
 from worker.replay_records import ReplayRun
 from worker.schemas.fields import FIELDS
@@ -39,6 +40,7 @@ RECORDS: Final[dict[str, type[Struct]]] = {
     "policy-history": HistoryEntry,
     "policy-applied": PolicyApplied,
     "replay-run": ReplayRun,
+    "override": Override,
     "command": Command,
     "dead-letter-headers": DeadLetterHeaders,
 }
@@ -99,6 +101,8 @@ def _object(name: str, found: dict[str, Any]) -> dict[str, Any]:
 
 def _value(found: dict[str, Any]) -> dict[str, Any]:
     """Add what the types say and the generator leaves out."""
+    if "anyOf" in found:
+        return {**found, "anyOf": [_value(one) for one in found["anyOf"]]}
     if found.get("format") == "date-time":
         return {**found, "pattern": TIME_PATTERN}
     if "enum" in found.get("additionalProperties", {}):

@@ -9,9 +9,12 @@ import msgspec
 import pytest
 
 from tests.support.policies import category, clause, policy, raw
+from worker.attacks.policies import hostile_policies
+from worker.policy.finding import Finding
 from worker.policy.lint import lint
+from worker.policy.lint_cost import Cost
 from worker.policy.scope import Scope, parse
-from worker.records import Category, GoldenCase, decode_policy
+from worker.records import Category, GoldenCase, decode_policy, encode
 
 ACME: Final = Scope("acme")
 FULL: Final = category(
@@ -20,8 +23,13 @@ FULL: Final = category(
 
 
 def said(*categories: Category, scope: Scope = ACME, **fields: Any) -> list[tuple[str, str]]:
-    """Return (level, field) of everything that lint says."""
-    return [(finding.level, finding.field) for finding in lint(raw(*categories, **fields), scope)]
+    """Return (level, field) of everything that has to be mended."""
+    return mended(lint(raw(*categories, **fields), scope))
+
+
+def mended(findings: list[Finding]) -> list[tuple[str, str]]:
+    """Return (level, field) of findings that are not only good to know."""
+    return [(finding.level, finding.field) for finding in findings if finding.level != "info"]
 
 
 def test_a_careful_policy_needs_no_words() -> None:
@@ -47,9 +55,23 @@ def test_what_would_be_refused_is_an_error(value: bytes, field: str) -> None:
 def test_a_loosened_floor_is_an_error() -> None:
     """It needs the floor to see it."""
     floor = policy(category("U7", "Hate", action="hold"))
-    findings = lint(raw(category("U7", action="label")), ACME, floor)
-    assert [(one.level, one.field) for one in findings] == [("error", "categories[0].action")]
-    assert lint(raw(category("U7", action="block")), ACME, floor) == []
+    assert mended(lint(raw(category("U7", action="label")), ACME, floor)) == [("error", "categories[0].action")]
+    assert mended(lint(raw(category("U7", action="block")), ACME, floor)) == []
+
+
+def test_every_loosened_place_is_named() -> None:
+    """A refusal names the first; lint names them all, each once, with the cure."""
+    floor = policy(category("U7", "Hate", action="hold"), category("U1", "Violence"), on_failure={"timeout": "hold"})
+    own = raw(category("U7", action="label"), FULL, category("U1", threshold=0.9), on_failure={"timeout": "review"})
+    findings = [finding for finding in lint(own, ACME, floor) if finding.level == "error"]
+
+    assert [one.field for one in findings] == ["categories[0].action", "categories[2].threshold", "on_failure.timeout"]
+    assert all(one.cure for one in findings)
+
+
+def test_an_id_alone_without_the_floor() -> None:
+    """The cure says that the floor may know it."""
+    assert "--floor" in lint(raw(category("U7", action="block")), ACME)[0].cure
 
 
 def test_unknown_fields_are_named_by_their_path() -> None:
@@ -59,8 +81,12 @@ def test_unknown_fields_are_named_by_their_path() -> None:
     fields["categories"][0]["actoin"] = "block"
     fields["categories"][0]["violates"][0]["note"] = "x"
     found = lint(msgspec.json.encode(fields), ACME)
-    assert {one.field for one in found} == {"treshold", "categories[0].actoin", "categories[0].violates[0].note"}
-    assert {one.level for one in found} == {"warning"}
+    assert {field for _, field in mended(found)} == {
+        "treshold",
+        "categories[0].actoin",
+        "categories[0].violates[0].note",
+    }
+    assert {level for level, _ in mended(found)} == {"warning"}
 
 
 def test_thin_categories_are_named() -> None:
@@ -87,8 +113,16 @@ def test_vague_words_fences_and_line_ends_are_named(text: str) -> None:
 
 def test_ids_that_differ_by_case_are_named() -> None:
     """The model may mix them up."""
-    twin = msgspec.structs.replace(FULL, id="a")
+    twin = category("a", "Beta", definition="Posts that sell hats.", violates=(clause("v", "Offers of hats."),))
     assert said(FULL, twin) == [("warning", "categories[1].id")]
+
+
+@pytest.mark.parametrize("name", ["u7", "U07", "U-7", "unsafe"])
+def test_ids_that_look_like_another(name: str) -> None:
+    """Like the floor's, or like a verdict."""
+    floor = policy(category("U7", "Hate"))
+    own = msgspec.structs.replace(FULL, id=name)
+    assert mended(lint(raw(own), ACME, floor)) == [("warning", "categories[0].id")]
 
 
 def test_golden_cases_that_cannot_pass_are_named() -> None:
@@ -116,4 +150,71 @@ def test_the_sample_policies_are_clean(name: str) -> None:
     """Lint has nothing to say about the policies of the demonstration."""
     folder = files("worker.demo") / "policies"
     floor = decode_policy((folder / "platform.json").read_bytes())
-    assert lint((folder / f"{name}.json").read_bytes(), parse(name), floor) == []
+    assert mended(lint((folder / f"{name}.json").read_bytes(), parse(name), floor)) == []
+
+
+@pytest.mark.parametrize("value", ["SCAMS_AND_FRAUD", "weather"])
+def test_what_is_no_statement_category(value: str) -> None:
+    """It would be refused by the database of statements; the near one is named."""
+    own = msgspec.structs.replace(FULL, dsa_category=value)
+    findings = lint(raw(own), ACME)
+    assert mended(findings) == [("warning", "categories[0].dsa_category")]
+    assert ("STATEMENT_CATEGORY_SCAMS_AND_FRAUD" in findings[0].cure) == (value != "weather")
+
+
+def test_a_statement_category_is_fine() -> None:
+    """As the crosswalk has them."""
+    own = msgspec.structs.replace(
+        FULL, dsa_category="STATEMENT_CATEGORY_SELF_HARM", reference_url="https://acme.example/rules"
+    )
+    assert said(own) == []
+
+
+def test_fields_that_do_nothing() -> None:
+    """A hit that allows, a definition that repeats the name, a band over every score, an address that is none."""
+    own = category(
+        "A",
+        "Alpha posts",
+        definition="Alpha post.",
+        violates=(clause("v"),),
+        action="allow",
+        reference_url="rules.html",
+    )
+    assert {field for _, field in said(own, review_band=(0.0, 1.0))} == {
+        "categories[0].action",
+        "categories[0].definition",
+        "categories[0].reference_url",
+        "review_band",
+    }
+
+
+def test_what_is_only_good_to_know_comes_last() -> None:
+    """Categories that no golden case shows, and the tokens before each message, estimated or counted."""
+    findings = lint(raw(FULL), ACME)
+    assert [(one.level, one.field) for one in findings] == [("info", "categories[0]"), ("info", "golden"), ("info", "")]
+    assert "estimate" in findings[-1].message
+
+    shown = (
+        GoldenCase(text="Gold watch, cheap!", label="unsafe", categories=("A",)),
+        GoldenCase(text="y", label="safe"),
+    )
+    counted = lint(raw(FULL, golden=shown), ACME, cost=Cost(tokens=40, calls=2, exact=True))
+    assert [one.field for one in counted] == [""]
+    assert "40 tokens before each message in 2 calls, 40000 for 1000 messages" in counted[0].message
+
+
+def test_each_finding_has_its_cure() -> None:
+    """The message holds it too, so that one line of a terminal says both."""
+    own = category("A", "Alpha", definition="Inappropriate posts etc.", threshold=0.0)
+    findings = [one for one in lint(raw(own, on_failure={"timeout": "allow"}), ACME) if one.level == "warning"]
+    assert len(findings) == 5
+    assert all(one.cure and one.message.endswith(one.cure) for one in findings)
+
+
+def test_hostile_policies_are_noticed() -> None:
+    """Lint has a word on most of what a hostile tenant writes; the floor does not depend on it."""
+    floor = policy(category("U7", "Hate", definition="Slurs.", violates=(clause("v"),)))
+    thin = {"categories[0].definition", "categories[0].violates"}
+    hostile = hostile_policies()
+    noticed = [one for one in hostile if {field for _, field in mended(lint(encode(one), ACME, floor))} - thin]
+    assert len(noticed) / len(hostile) > 0.8

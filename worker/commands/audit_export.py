@@ -1,0 +1,187 @@
+"""``rsafe audit export`` and ``rsafe audit retract``: verdicts out of the log, and verdicts that no longer stand."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from worker.audit.export import ExportReport, Format, export
+from worker.audit.retract import RetractReport, retract
+from worker.audit.span import parse_time
+from worker.audit.standing import Progress, Wanted
+from worker.audit.statement import Automated, Wish
+from worker.commands import options
+from worker.commands.options import settings_from
+from worker.config import Settings
+from worker.logs import configure
+from worker.records import Action
+from worker.show import visible
+
+#: Time between two lines of progress on a terminal, in seconds.
+_TELL_S: Final = 0.5
+#: Lines and counts of a list that are shown; ``--json`` has all.
+MOST_LINES: Final = 20
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TimeFrom = Annotated[
+    str | None,
+    typer.Option("--from", metavar="T", help="First time of a message: RFC 3339, milliseconds since 1970, or -1h."),
+]
+TimeTo = Annotated[str | None, typer.Option("--to", metavar="T", help="First time that is left out.")]
+Tenant = Annotated[str | None, typer.Option(help="Only this tenant.")]
+
+
+def export_command(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write; replaced once it is whole.")],
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="'dsa': statements of reasons, with the policy's notice as the only text."),
+    ] = "jsonl",
+    time_from: TimeFrom = None,
+    time_to: TimeTo = None,
+    tenant: Tenant = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", help="dsa: language of the notice, the best one first; en.")
+    ] = None,
+    territory: Annotated[
+        list[str] | None, typer.Option("--territory", help="dsa: country where the decision holds, such as DE.")
+    ] = None,
+    automated: Annotated[
+        Automated, typer.Option("--automated", help="dsa: how far the decision is made without people.")
+    ] = "fully",
+    as_json: Json = False,  # noqa: FBT002
+    config: options.Config = None,
+    bootstrap_servers: options.Bootstrap = None,
+    topic_prefix: options.Prefix = None,
+    extra: options.Set = None,
+) -> None:
+    """Write the verdicts that stand to a file: no text, no author, no reasoning in any format."""
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
+    wish = Wish(
+        languages=tuple(language or ("en",)),
+        territories=tuple(one.upper() for one in territory or ()),
+        automated=automated,
+    )
+    with told() as progress:
+        report = asyncio.run(export(settings, wanted(time_from, time_to, tenant), form, out, wish, progress))
+    tell(report, export_lines(report), as_json=as_json)
+
+
+def retract_command(
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="DIGEST|SCOPE@VERSION", help="Whose verdicts no longer stand.")
+    ],
+    time_from: Annotated[str, typer.Option("--from", metavar="T", help="First time of a message; as for verify.")],
+    time_to: Annotated[str, typer.Option("--to", metavar="T", help="First time that is left out.")],
+    tenant: Tenant = None,
+    action: Annotated[Action, typer.Option("--action", help="What the superseding verdicts recommend.")] = "review",
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; it travels in the header retract_reason.")
+    ] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the superseding verdicts.")] = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
+    config: options.Config = None,
+    bootstrap_servers: options.Bootstrap = None,
+    topic_prefix: options.Prefix = None,
+    extra: options.Set = None,
+) -> None:
+    """Count the verdicts of a policy version, and with --publish supersede each; a second run publishes nothing."""
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
+    chosen = wanted(time_from, time_to, tenant)
+    with told() as progress:
+        report = asyncio.run(retract(settings, policy, chosen, action, reason, publish=publish, progress=progress))
+    tell(report, retract_lines(report, publish=publish), as_json=as_json)
+
+
+def export_lines(report: ExportReport) -> Iterator[str]:
+    """Say what was exported, and what was not and why."""
+    yield f"{report.exported} {report.format} records in {report.file}{_counts(report.tenants)}"
+    if report.left_out_file is not None:
+        left_out = sum(one.count for one in report.left_out)
+        yield f"{report.unrestricted} verdicts restrict nothing"
+        yield f"{left_out} restrict a message and cannot be stated, see {report.left_out_file}"
+    for one in report.left_out[:MOST_LINES]:
+        yield f"  {one.count} x {one.tenant_id} {one.category or '-'}: {one.reason}"
+    if len(report.left_out) > MOST_LINES:
+        yield f"  and {len(report.left_out) - MOST_LINES} more reasons; see --json"
+
+
+def retract_lines(report: RetractReport, *, publish: bool) -> Iterator[str]:
+    """Say what is planned or done."""
+    done = (
+        f"{report.published} superseding verdicts published" if publish else f"{report.planned} verdicts to supersede"
+    )
+    yield f"{report.policy}: {done} with action {report.action}; {report.already} have it already"
+    for name, counts in (("tenant", report.tenants), ("category", report.categories), ("action", report.actions)):
+        if counts:
+            yield f"  by {name}{_counts(counts)}"
+    if report.not_applicable:
+        yield f"  {report.not_applicable} safe verdicts cannot be {report.action}; they stay as they are"
+    if report.planned and not publish:
+        yield "  nothing was written; --publish does it"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} {count}" for name, count in islice(counts.items(), MOST_LINES)]
+    hidden = [f"and {len(counts) - len(shown)} more; see --json"] if len(counts) > len(shown) else []
+    return ": " + ", ".join([*shown, *hidden]) if shown else ""
+
+
+def wanted(time_from: str | None, time_to: str | None, tenant: str | None) -> Wanted:
+    """Return which verdicts are meant.
+
+    Raises:
+        UsageError: a time is none, or the end stands before the start.
+
+    """
+    now_ms = round(time.time() * 1000)
+    return Wanted(
+        from_ms=None if time_from is None else parse_time(time_from, now_ms),
+        to_ms=None if time_to is None else parse_time(time_to, now_ms),
+        tenant_id=tenant,
+    )
+
+
+def command_settings(
+    config: Path | None, bootstrap_servers: str | None, topic_prefix: str | None, extra: list[str] | None
+) -> Settings:
+    """Return settings, with the log's level set."""
+    settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
+    configure(settings.log_level)
+    return settings
+
+
+def tell(report: msgspec.Struct, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print a report as JSON, or as lines that cannot move the cursor."""
+    if as_json:
+        print(msgspec.json.encode(report).decode())
+        return
+    for line in lines:
+        print(visible(line, 2 * len(line) + 1))
+
+
+@contextmanager
+def told() -> Iterator[Progress | None]:
+    """Lend something to be told of progress; it writes to a terminal on standard error, and else nowhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    told_s = time.monotonic()
+
+    def say(done: int, total: int) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s > _TELL_S:
+            told_s = time.monotonic()
+            print(f"\r{done} of {total} records", end="", file=sys.stderr, flush=True)
+
+    yield say
+    print("\r\033[K", end="", file=sys.stderr, flush=True)
