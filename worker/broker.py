@@ -15,9 +15,9 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -96,12 +96,16 @@ class BrokerConfig:
         port: the port on 127.0.0.1; 0 takes a free one, the same at every later start.
         data_dir: the folder of settings, log and data; made if it is not there.
         heap_mb: the largest Java heap, in MiB.
+        more_settings: further settings of Kafka, which win over this module's.
+        format_options: further options for giving an empty data folder its cluster id, such as first users.
 
     """
 
     port: int
     data_dir: Path
     heap_mb: int = 384
+    more_settings: Mapping[str, str] = field(default_factory=dict)
+    format_options: tuple[str, ...] = ()
 
 
 class Broker:
@@ -204,6 +208,8 @@ class Broker:
         settings = _SERVER_PROPERTIES.format(
             node_id=_NODE_ID, host=HOST, port=self.port, controller_port=_free_port(), log_dir=self._log_dir
         )
+        # Of a name that stands twice Kafka takes the last.
+        settings += "".join(f"{name}={value}\n" for name, value in self.config.more_settings.items())
         with _writing_to(self.config.data_dir):
             self._settings_path.write_text(settings, encoding="utf-8")
             self.log_path.touch()
@@ -211,7 +217,13 @@ class Broker:
     async def _format(self, classpath: str, claim: int) -> None:
         """Give an empty data folder its cluster id."""
         # A format that was cut short is done again. One in 64 ids begins with a dash, hence the equals sign.
-        arguments = ("format", "--ignore-formatted", f"--cluster-id={_cluster_id()}", f"--config={self._settings_path}")
+        arguments: tuple[str, ...] = (
+            "format",
+            "--ignore-formatted",
+            f"--cluster-id={_cluster_id()}",
+            f"--config={self._settings_path}",
+        )
+        arguments += self.config.format_options
         child = self._child = self._spawn(claim, classpath, "kafka.tools.StorageTool", *arguments)
         await child.ended()
         if child.returncode:

@@ -111,7 +111,7 @@ async def start(client: Client, settings: Settings, *, timeout_s: float | None =
 
     """
     try:
-        with translated(f"connecting to {settings.bootstrap_servers}"):
+        with translated(_starting(client, settings)):
             async with asyncio.timeout(timeout_s or settings.kafka_timeout_s):
                 await client.start()
     except ValueError as error:
@@ -123,6 +123,11 @@ async def start(client: Client, settings: Settings, *, timeout_s: float | None =
         if isinstance(error, BrokerAway) and (why := await _refusal(settings)):
             raise ConfigError(why) from error
         raise
+
+
+def _starting(client: Client, settings: Settings) -> str:
+    group = getattr(client, "_group_id", None)
+    return f"connecting to {settings.bootstrap_servers}" + (f" and joining group {group}" if group else "")
 
 
 async def _refusal(settings: Settings) -> str | None:

@@ -26,7 +26,7 @@ from worker.errors import (
 
 #: What an error's class does not say of itself: where to look.
 _CURES: Final[dict[type[WorkerError], str]] = {
-    BrokerAway: "is Kafka running, and is bootstrap_servers right?",
+    BrokerAway: "is Kafka running, and are bootstrap_servers and security_protocol right?",
     ConfigError: "check the settings and the broker's log",
     CorruptPartition: "look at the broker's log and its disk; nothing is skipped",
     OffsetGone: "retention was faster than the reader",
@@ -35,6 +35,14 @@ _CURES: Final[dict[type[WorkerError], str]] = {
     PublishFailed: "the producer is replaced and the record sent again",
     TopicMissing: "run 'rsafe topics create'",
 }
+#: What Kafka's ACLs do not let a login do; the error's own text names topic or group.
+_DENIED: Final = (
+    theirs.TopicAuthorizationFailedError,
+    theirs.GroupAuthorizationFailedError,
+    theirs.ClusterAuthorizationFailedError,
+    theirs.TransactionalIdAuthorizationFailed,
+)
+_DENIED_CURE: Final = "this login has no ACL for it; 'rsafe topics acls' prints what each one needs"
 _BY_MEANING: Final[dict[type[WorkerError], tuple[type[Exception], ...]]] = {
     # Nobody answers, or the one who answers is not the leader yet: later it may work.
     BrokerAway: (
@@ -151,7 +159,8 @@ _BY_MEANING: Final[dict[type[WorkerError], tuple[type[Exception], ...]]] = {
 MEANINGS: Final[dict[type[Exception], type[WorkerError]]] = {
     error: meaning for meaning, errors in _BY_MEANING.items() for error in errors
 }
-#: What the decompressors raise on bytes that they did not write, and a header name of the old record format that is not UTF-8.
+#: What the decompressors raise on bytes that they did not write, and what a header name of the old record
+#: format raises that is not UTF-8.
 _UNREADABLE: Final = (cramjam.DecompressionError, gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError)
 #: What stays what it is while a record is being sent; all else means that the send failed.
 _KEPT_WHILE_SENDING: Final = (OutputTooLarge, TopicMissing, ConfigError)
@@ -173,6 +182,13 @@ def _cancelled_by_us() -> bool:
     """Tell a cancelled task from a cancelled future inside aiokafka, which ends its clients that way."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+def _detail(error: BaseException) -> str:
+    """Return class and text of an error; aiokafka's own texts begin with the class already."""
+    name = type(error).__name__
+    text = str(error).rpartition(name)[2].removeprefix(":").strip()
+    return f"{name} {text}".strip()
 
 
 @contextmanager
@@ -197,6 +213,7 @@ def translated(what: str, *, sending: bool = False) -> Iterator[None]:
             raise
         if sending and kind not in _KEPT_WHILE_SENDING:
             kind = PublishFailed
-        detail = f"{type(error).__name__} {error}".strip()
-        text = f"{what}: {detail}; {_CURES[kind]}"
+        detail = _detail(error)
+        cure = _DENIED_CURE if isinstance(error, _DENIED) else _CURES[kind]
+        text = f"{what}: {detail}; {cure}"
         raise kind(text) from error

@@ -45,3 +45,5 @@ def configure(level: str) -> None:
     logging.getLogger("worker").setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.WARNING)
+    # At debug it writes every request word for word: with SASL PLAIN the password, and every message.
+    logging.getLogger("aiokafka.conn").setLevel(logging.INFO if debug else logging.WARNING)

@@ -17,7 +17,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidPartitionsError, NoError, TopicAlreadyExistsError, for_code
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from worker import kafka
 from worker.config import Settings
@@ -142,6 +142,8 @@ async def create_topics(
     partitions: int = DEFAULT_PARTITIONS,
     replication: int | None = None,
     min_isr: int | None = None,
+    *,
+    login: Settings | None = None,
 ) -> TopicsReport:
     """Create what is missing and grow what is too small; returns when every partition can be used.
 
@@ -151,6 +153,7 @@ async def create_topics(
         partitions: at least so many for each topic that is not single.
         replication: copies of each new partition (3, or as many as there are brokers).
         min_isr: copies that must have a record before it counts as written (2, or ``replication``).
+        login: the settings whose login to Kafka is used; none where Kafka asks for none.
 
     Raises:
         UsageError: numbers that contradict each other or the cluster.
@@ -161,7 +164,7 @@ async def create_topics(
     if partitions < 1:
         text = f"--partitions {partitions} is not at least 1"
         raise UsageError(text)
-    settings = Settings(bootstrap_servers=bootstrap, topic_prefix=prefix)
+    settings = _settings(bootstrap, prefix, login)
     admin = kafka.make_admin(settings)
     await kafka.start(admin, settings)
     try:
@@ -171,14 +174,18 @@ async def create_topics(
         await kafka.close(admin)
 
 
-async def missing_topics(bootstrap: str, prefix: str) -> list[str]:
-    """Return the full names of the topics that do not exist.
+def _settings(bootstrap: str, prefix: str, login: Settings | None) -> Settings:
+    return structs.replace(login or Settings(), bootstrap_servers=bootstrap, topic_prefix=prefix)
+
+
+async def missing_topics(bootstrap: str, prefix: str, *, login: Settings | None = None) -> list[str]:
+    """Return the full names of the topics that do not exist; ``login`` as for ``create_topics``.
 
     Raises:
         BrokerAway: Kafka does not answer.
 
     """
-    settings = Settings(bootstrap_servers=bootstrap, topic_prefix=prefix)
+    settings = _settings(bootstrap, prefix, login)
     admin = kafka.make_admin(settings)
     await kafka.start(admin, settings)
     try:

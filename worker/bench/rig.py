@@ -12,7 +12,7 @@ from typing import Final, Self
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from worker import kafka
+from worker import credentials, kafka
 from worker.broker import Broker, BrokerConfig
 from worker.client import each, outgoing, places_in, send_all
 from worker.config import Settings
@@ -64,7 +64,7 @@ class Rig:
 
         """
         settings = msgspec.structs.replace(
-            self._settings,
+            credentials.without(self._settings),
             bootstrap_servers=self._broker.bootstrap_servers,
             topic_prefix=f"{name}.",
             group_id=f"rsafe-bench-{name}",

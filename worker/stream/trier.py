@@ -43,6 +43,7 @@ class JudgeTrier:
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._trouble = ""
 
     @property
     def fingerprint(self) -> str | None:
@@ -86,8 +87,14 @@ class JudgeTrier:
             try:
                 await self._member()
             except WorkerError as error:
-                logger.info("standing for golden cases: %s", error)
+                self._say(str(error))
                 await asyncio.sleep(_RETRY_S)
+
+    def _say(self, trouble: str) -> None:
+        """Log what keeps this worker from standing, once for each reason in a row."""
+        if trouble != self._trouble:
+            logger.warning("standing for golden cases: %s", trouble)
+        self._trouble = trouble
 
     async def _member(self) -> None:
         """Be a member of the group until something fails."""

@@ -10,7 +10,7 @@ from worker.credentials import absent_text
 from worker.errors import ConfigError, StreamError
 from worker.judge.judgement import Judge
 from worker.policy.source import PolicySource
-from worker.stream.cluster import Cluster, missing
+from worker.stream.cluster import COMMANDS, Cluster, missing
 from worker.stream.delivery import Delivery
 from worker.stream.pipeline import Pipeline
 from worker.stream.state import State
@@ -41,6 +41,7 @@ class Vitals:
         self._cluster = cluster
         self._delivery = delivery
         self._kafka_trouble: str | None = None
+        self._deaf = False
         self.paused: str | None = None
 
     def intake_waits_for(self) -> str | None:
@@ -73,11 +74,21 @@ class Vitals:
         """Ask Kafka for its topics until cancelled: aiokafka's own retries tell nobody that it is away."""
         while True:
             try:
-                absent = missing(self._state.settings, await self._cluster.partition_counts())
+                counts = await self._cluster.partition_counts()
+                absent = missing(self._state.settings, counts)
+                self._look_for_commands(counts)
                 self._kafka_trouble = absent_text(absent[0]) if absent else None
             except (StreamError, ConfigError) as error:
                 self._kafka_trouble = str(error)
             await asyncio.sleep(_ASK_KAFKA_S if self._kafka_trouble is None else _WATCH_S)
+
+    def _look_for_commands(self, counts: dict[str, int]) -> None:
+        """Say once that no command comes through: Faust passes over a topic that it does not see."""
+        topic = self._state.settings.topic(COMMANDS)
+        deaf = topic not in counts
+        if deaf and not self._deaf:
+            logger.warning("no command is obeyed: %s", absent_text(topic))
+        self._deaf = deaf
 
     def _publish_trouble(self) -> str | None:
         waiting_s = self._delivery.waiting_s
