@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from worker.commands import calibrate, train_data, train_grpo
+from worker.commands import calibrate, train_data, train_grpo, train_study
 
 if TYPE_CHECKING:
     from worker.train.recipe import Recipe
@@ -20,6 +20,7 @@ app.command(epilog=train_data.EPILOG)(train_data.data)
 app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)
 app.command(epilog=train_grpo.EPILOG)(train_grpo.grpo)
 app.command(epilog=train_grpo.SAMPLE_EPILOG)(train_grpo.sample)
+app.command(epilog=train_study.EPILOG)(train_study.study)
 
 
 @app.callback()

@@ -77,9 +77,9 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def widen(rows: Sequence[Row], models: Mapping[str, Linear]) -> list[Row]:
-    """Close each row's labels under the relations, then add the reviewed negatives."""
+    """Close each row's labels under the relations, then add the reviewed negatives of concepts that have a model."""
     wide = [msgspec.structs.replace(row, known=close(row.known)) for row in rows]
-    for rule in RULES:
+    for rule in (one for one in RULES if one.concept in models):
         model = models[rule.concept]
         asked = [place for place, row in enumerate(wide) if _asks(rule, row)]
         scores = model.probabilities([wide[place].text for place in asked])

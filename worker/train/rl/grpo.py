@@ -253,7 +253,9 @@ def train(job: Job, rows: Rows, say: Say) -> Path:
     start = open_start(job.source, job.out)
     asker = Asker(start.tokens, start.template, reasoning=recipe.reasoning)
     drawn = [
-        problems(samples, rows.sets, asker, recipe, count, random.Random(f"{recipe.seed}/{part}")) if count else []
+        problems(samples, rows.sets, asker, recipe, count, random.Random(f"{recipe.seed}/{part}"), rows.accepts)
+        if count
+        else []
         for part, samples, count in (("train", rows.train, recipe.prompts), ("dev", rows.dev, recipe.eval_prompts))
     ]
     desk = Desk(start, recipe, *drawn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,11 +31,12 @@ _MOST_EPOCHS: Final = 40
 
 
 class Rows(Struct, frozen=True, kw_only=True):
-    """Rows to draw prompts from, and the sets of concepts that may stand in one policy."""
+    """Rows to draw prompts from, the sets of concepts that may stand in one policy, and which policies may be asked."""
 
     train: tuple[Sample, ...]
     dev: tuple[Sample, ...]
     sets: frozenset[frozenset[str]]
+    accepts: Callable[[Panel], bool] = lambda _: True
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -126,8 +127,11 @@ def problems(
     recipe: GrpoRecipe,
     count: int,
     rng: random.Random,
+    accepts: Callable[[Panel], bool] = lambda _: True,
 ) -> list[Problem]:
     """Draw problems with the recipe's shares of safe and of benign ones; longer prompts are left out.
+
+    ``accepts`` tells which policies may be asked.
 
     Raises:
         TrainError: the rows have not enough of some kind.
@@ -138,7 +142,8 @@ def problems(
     for _ in range(_MOST_EPOCHS):
         for row, wording in drawn(samples, sets, rng):
             found = asker.problem(row, wording)
-            if len(found.ids) <= recipe.max_prompt_tokens and quota.takes(found):
+            fits = len(found.ids) <= recipe.max_prompt_tokens and accepts(found.panel)
+            if fits and quota.takes(found):
                 kept.append(found)
             if len(kept) == count:
                 rng.shuffle(kept)

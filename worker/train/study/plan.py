@@ -1,0 +1,154 @@
+"""What the study compares, and how large it is.
+
+Where it departs from a full training run, and from the paper (arXiv 2506.07736):
+
+1. Every arm of a seed starts from one decoder that was warmed up as a language model of prompts; a network of a
+   few million parameters cannot be prompted before that. The warm-up sees no label.
+2. The reinforced arms start from an early checkpoint of a supervised one (``format_share`` of its training), since
+   such a network does not find the format by itself. The paper starts from an instruction-tuned model.
+3. ``sft_continued`` starts from the very checkpoint that ``rl_reasoning`` starts from and takes as many updates, so
+   that the two differ in the kind of update alone. Its updates are of ``step_tokens``, its rate has a fresh
+   warm-up and decay.
+4. ``rl_label`` starts from the early checkpoint of ``label_category``: the reward's format asks for the ids of
+   violated categories, which ``label`` never writes.
+5. Both held-out concepts are held out of one model, and so are the sets that were labelled for nothing else. Three
+   seeds of seven arms are 21 models, not 63.
+6. Labels are hard: no linear teacher, no split tokens. Embeddings start from counts, as in ``train sft``.
+7. The rows are the same for all seeds. A seed changes weights, order, policies and rollouts.
+8. Scores come from the training-side scorers (``model/scoring.py``) and not from an engine: starting one for each of
+   21 models takes longer than judging. Answers are greedy and free, and are read by the parser that serves; an
+   answer that it cannot read counts as wrong.
+9. A run that is told to stop does so between supervised checkpoints of a minute, or between ``update_chunk``
+   reinforced updates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import msgspec
+from msgspec import Struct
+
+from worker.train.data.labels import concept_of
+
+Arm = Literal["label", "label_category", "reasoning", "reasoning_shuffled", "sft_continued", "rl_label", "rl_reasoning"]
+ARMS: Final[tuple[Arm, ...]] = get_args(Arm)
+Setting = Literal["in_domain", "near", "far", "swapped"]
+SETTINGS: Final[tuple[Setting, ...]] = get_args(Setting)
+#: First minus second, on the same seeds and rows.
+DIFFERENCES: Final[tuple[tuple[Arm, Arm], ...]] = (
+    ("reasoning", "label"),
+    ("reasoning", "reasoning_shuffled"),
+    ("rl_reasoning", "sft_continued"),
+    ("rl_label", "label"),
+    # The arm that rl_label starts from: it writes ids, as the reward asks.
+    ("rl_label", "label_category"),
+)
+STUDY_FILE: Final = Path(__file__).with_name("study.toml")
+RESULTS_DIR: Final = Path(__file__).with_name("results")
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """How an arm is trained and asked.
+
+    Attributes:
+        reasoning: the verdict stands after a reasoning.
+        cites: the ids of violated categories follow the label.
+        shuffled: the reasoning is that of another row with an equal label.
+        parent: the arm whose early checkpoint it starts from; None for the warmed-up decoder.
+        reinforced: by GRPO, not by examples.
+
+    """
+
+    reasoning: bool
+    cites: bool = True
+    shuffled: bool = False
+    parent: Arm | None = None
+    reinforced: bool = False
+
+
+WAYS: Final[dict[Arm, Way]] = {
+    "label": Way(reasoning=False, cites=False),
+    "label_category": Way(reasoning=False),
+    "reasoning": Way(reasoning=True),
+    "reasoning_shuffled": Way(reasoning=True, shuffled=True),
+    "sft_continued": Way(reasoning=True, parent="reasoning"),
+    "rl_label": Way(reasoning=False, parent="label_category", reinforced=True),
+    "rl_reasoning": Way(reasoning=True, parent="reasoning", reinforced=True),
+}
+
+
+class HeldOut(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One concept that no training label and no training policy has.
+
+    Attributes:
+        concept: it goes with all of its parts.
+        parts_elsewhere: parts of other concepts that say the same.
+        signs: letters that may stand in no training policy, in lower case.
+
+    """
+
+    concept: str
+    parts_elsewhere: tuple[str, ...]
+    signs: tuple[str, ...]
+
+    def holds(self, key: str) -> bool:
+        """Whether a label key is held out."""
+        return concept_of(key) == self.concept or key in self.parts_elsewhere
+
+
+class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The size of the study; ``study.toml`` says what each number is."""
+
+    rows: int
+    rows_seed: int
+    seeds: tuple[int, ...]
+    max_policy_tokens: int
+    max_categories: int
+    min_rows: int
+    vocab_size: int
+    layers: int
+    hidden: int
+    embedding_scale: float
+    dropout: float
+    step_tokens: int
+    warmup_epochs: int
+    sft_epochs: int
+    peak_rate: float
+    decay_share: float
+    label_weight: float
+    decision_weight: float
+    format_share: float
+    updates: int
+    prompts_per_update: int
+    group: int
+    update_rate: float
+    continued_rate: float
+    update_chunk: int
+    test_rows: int
+    heldout_rows: int
+    swapped_rows: int
+    near: HeldOut
+    far: HeldOut
+
+    def held_out(self, key: str) -> bool:
+        """Whether a label key may not be learnt from."""
+        return self.near.holds(key) or self.far.holds(key)
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """Letters that may stand in no training policy."""
+        return (*self.near.signs, *self.far.signs)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits over all settings; results carry them."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+
+
+def load_study(path: Path = STUDY_FILE) -> Study:
+    """Read the study's settings."""
+    return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Study)
