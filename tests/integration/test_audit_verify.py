@@ -162,7 +162,9 @@ async def test_what_is_in_flight_is_pending_and_without_a_worker_missing(
     """A running worker will see to it; where none runs nobody does, and the line says so."""
     settings = settings_for(broker.bootstrap_servers, topic_prefix)
     await judged(settings, [message(number) for number in range(30)])
-    async with running(settings):
+    async with running(settings) as plane:
+        # A worker that has not joined yet is nobody's member.
+        await asyncio.wait_for(plane.joined.wait(), 60)
         sent = await send(settings, [message(number, "[sleep:60000]") for number in range(5)], partition=2)
         busy = await verified(settings)
     stopped = await verified(settings)
