@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_HTTP_RETRIES ?= 10
 export UV_HTTP_TIMEOUT ?= 120
 
-.PHONY: help setup demo test train-smoke check bench generate lock clean
+.PHONY: help setup demo test test-long train-smoke check bench generate lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,8 +30,11 @@ setup: $(STAMP) ## build .venv (LOCK=deploy/gpu.lock for a machine with a GPU)
 demo: $(STAMP) ## everything once, live: Kafka, worker, three tenants, a policy change
 	@$(VENV)/bin/rsafe demo
 
-test: $(STAMP) ## the whole suite, real broker and real engine included
-	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest
+test: $(STAMP) ## the suite, real broker and real engine included
+	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m "not long"
+
+test-long: $(STAMP) ## what takes minutes for a single test: the 7B recipe shrunken, long plans
+	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m long
 
 train-smoke: $(STAMP) ## supervised training and GRPO end to end on a handful of rows, along a pinned trajectory
 	@$(VENV)/bin/python -m pytest tests/train/test_smoke.py

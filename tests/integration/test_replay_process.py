@@ -125,6 +125,7 @@ async def test_two_processes_share_a_run(settings: Settings, tmp_path: Path) -> 
     assert run_id in (tmp_path / "second.log").read_text()
 
 
+@pytest.mark.long
 async def test_one_that_stood_still_doubles_nothing(settings: Settings, tmp_path: Path) -> None:
     """SIGSTOP beyond the session: another process takes over and ends the run; the first wakes up and agrees."""
     env = _environment(settings)

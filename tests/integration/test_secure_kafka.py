@@ -77,6 +77,7 @@ MAKERS: Final[dict[str, Callable[[Settings], Any]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", MAKERS)
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
 @pytest.mark.parametrize("door", ["SASL_SSL", "SASL_PLAINTEXT"])
@@ -372,6 +373,7 @@ _TAKEN: Final = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("resource, name, operation", _TAKEN, ids=["-".join(case) for case in _TAKEN])
 async def test_each_permission_is_needed_and_missed_by_name(
     secure: SecureBroker, prefix: str, resource: str, name: str, operation: str, caplog: pytest.LogCaptureFixture

@@ -50,6 +50,7 @@ def _toml(recipe: GrpoRecipe, path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_from_rows_to_a_verdict(tmp_path: Path) -> None:
     """Data, rollout, reward, update, checkpoint, resume, export, serve, judge: none needs more than a bigger model."""
     base = save_model(tmp_path / "Qwen2.5-tiny", CHAT_TEMPLATE)
