@@ -274,6 +274,7 @@ async def test_messages_without_a_verdict_are_said(settings: Settings) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(500)
+@pytest.mark.long
 async def test_it_waits_for_a_broker_that_went_away(own_broker: Broker, topic_prefix: str) -> None:
     """A broker that is killed in the middle and comes back: the run goes on by itself, each offset once."""
     settings = settings_for(own_broker.bootstrap_servers, topic_prefix, window=200, kafka_timeout_s=5.0)

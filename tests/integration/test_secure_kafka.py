@@ -285,6 +285,7 @@ async def _command(plain: Settings, command: dict[str, str]) -> None:
         await client.send_and_wait(plain.topic("commands"), json.dumps(command).encode())
 
 
+@pytest.mark.long
 async def test_operators_and_replays_need_no_more_than_their_acls(
     secure: SecureBroker, prefix: str, tmp_path: Path
 ) -> None:
