@@ -148,13 +148,9 @@ async def places_in(settings: Settings, topic: str) -> set[Place]:
         TopicMissing: there is no such topic.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         partitions = await kafka.partitions_of(consumer, settings.topic(topic))
         bounds = await kafka.bounds(consumer, partitions)
-    finally:
-        await kafka.close(consumer)
     return {(part.partition, offset) for part, (first, end) in bounds.items() for offset in range(first, end)}
 
 

@@ -12,6 +12,7 @@ import datetime as dt
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -159,6 +160,25 @@ async def close(client: Client, timeout_s: float = 5.0) -> None:
     stop = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
     if not await _ended_well(stop(), timeout_s):
         await kill(client)
+
+
+@asynccontextmanager
+async def reader(settings: Settings, *, close_s: float = 5.0, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """Lend a connected consumer that belongs to no group, and close it whatever happens.
+
+    ``options`` go to ``make_consumer``; ``close_s`` bounds the closing.
+
+    Raises:
+        BrokerAway: nobody answered before the deadline.
+        ConfigError: the address or the credentials cannot be used.
+
+    """
+    consumer = make_consumer(settings, **options)
+    await start(consumer, settings)
+    try:
+        yield consumer
+    finally:
+        await close(consumer, close_s)
 
 
 async def kill(client: Client) -> None:

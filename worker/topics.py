@@ -263,12 +263,8 @@ class _Creation:
                 text = f"topic {behind[0]} has no leaders yet; look at the brokers' logs, then run this again"
                 raise BrokerAway(text)
             await asyncio.sleep(_POLL_INTERVAL_S)
-        consumer = kafka.make_consumer(self._settings)
-        await kafka.start(consumer, self._settings)
-        try:
+        async with kafka.reader(self._settings) as consumer:
             await kafka.bounds(consumer, [TopicPartition(name, n) for name in wanted for n in range(wanted[name])])
-        finally:
-            await kafka.close(consumer)
 
     async def _led(self) -> dict[str, int]:
         topics = await self._admin.describe_topics()

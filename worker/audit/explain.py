@@ -102,9 +102,7 @@ async def explain(
         TopicMissing: a topic does not exist.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         finder = Finder(consumer, settings, progress)
         matches = await finder.verdicts(wanted, tenant_id, hint or Hint())
         # The newest one that stands for itself: what supersedes comes along as another one.
@@ -112,8 +110,6 @@ async def explain(
         message = _message(found.verdict, await finder.message(found.verdict))
         trace = await finder.trace(found)
         entries = first_words(await finder.history())
-    finally:
-        await kafka.close(consumer)
     policy, effective = _policy(found, entries)
     return Explanation(
         verdict=found.verdict,

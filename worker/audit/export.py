@@ -124,9 +124,7 @@ async def export(
         TopicMissing: a topic does not exist.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         entries = await Finder(consumer, settings).history() if form == "dsa" else []
         with ExitStack() as files:
             sink = _sink(files, form, out, Wordings(entries), wish or Wish())
@@ -134,8 +132,6 @@ async def export(
             async for found in standing(settings, consumer, wanted, progress):
                 if sink.take(found):
                     tenants[found.verdict.tenant_id] += 1
-    finally:
-        await kafka.close(consumer)
     return _report(form, out, tenants, sink)
 
 

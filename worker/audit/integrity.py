@@ -54,17 +54,13 @@ async def check_traces(settings: Settings, logs: Logs) -> list[Fault]:
 
     """
     numbers = {one.partition for one in logs.messages}
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         twins = [
             one for one in await kafka.partitions_of(consumer, settings.topic("traces")) if one.partition in numbers
         ]
         ends = await kafka.bounds(consumer, twins)
         starts = await at_times(consumer, ends, max(0, logs.first_ms - CLOCK_SLACK_MS))
         return [line for one, (_, end) in ends.items() for line in await _altered(consumer, settings, one, starts, end)]
-    finally:
-        await kafka.close(consumer)
 
 
 async def _altered(

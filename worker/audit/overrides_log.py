@@ -52,15 +52,11 @@ async def override(settings: Settings, verdict_id: str, ruling: Ruling, hint: Hi
         PublishFailed: no acknowledgement came; look with ``rsafe audit overrides`` before trying again.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         finder = Finder(consumer, settings)
         found = _only(await finder.verdicts(verdict_id, None, hint), verdict_id)
         has_words = ruling.text is not None or ruling.reason is not None
         text = await _text_of(finder, found) if has_words else None
-    finally:
-        await kafka.close(consumer)
     made = override_of(found.verdict, ruling, dt.datetime.now(dt.UTC), text)
     place = await _publish(settings, made, found.record)
     return Written(
@@ -144,17 +140,13 @@ async def read_overrides(settings: Settings, wanted: Wanted) -> OverridesReport:
         TopicMissing: a topic does not exist.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         found = await _read_decisions(settings, consumer, wanted)
         pairs: list[tuple[Override, Judged]] = []
         for one in await kafka.partitions_of(consumer, settings.topic("verdicts")):
             said = found.last.get(one.partition, {})
             judged = await _judged(settings, consumer, one, said) if said else {}
             pairs += [(said[verdict_id], verdict) for verdict_id, verdict in judged.items()]
-    finally:
-        await kafka.close(consumer)
     every = [said for by_verdict in found.last.values() for said in by_verdict.values()]
     return summarize(pairs, decisions=every, revised=found.revised, unreadable=found.unreadable)
 

@@ -89,13 +89,9 @@ async def compare(settings: Settings, key: str, from_ms: int | None = None) -> R
     # A worker's clock may stand behind the broker's.
     since_ms = max(0, pair.timestamp_ms - CLOCK_SLACK_MS) if from_ms is None else from_ms
     tally = Tally()
-    consumer = kafka.make_consumer(settings, fetch_max_wait_ms=_FETCH_WAIT_MS)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings, fetch_max_wait_ms=_FETCH_WAIT_MS) as consumer:
         for partition in await kafka.partitions_of(consumer, settings.topic("shadow-verdicts")):
             await _compare(settings, consumer, pair, partition.partition, since_ms, tally)
-    finally:
-        await kafka.close(consumer)
     live = pair.live
     return tally.report(
         pair.scope,

@@ -83,14 +83,8 @@ async def replay_partition(tools: Tools, part: ReplayRange, may_write: Callable[
         OwnershipLost: as ``may_write`` says.
 
     """
-    consumers = [kafka.make_consumer(tools.settings) for _ in range(2)]
-    try:
-        for consumer in consumers:
-            await kafka.start(consumer, tools.settings)
-        return await _Replay(tools, part, may_write, *consumers).run()
-    finally:
-        for consumer in consumers:
-            await kafka.close(consumer)
+    async with kafka.reader(tools.settings) as messages, kafka.reader(tools.settings) as verdicts:
+        return await _Replay(tools, part, may_write, messages, verdicts).run()
 
 
 class _Replay:

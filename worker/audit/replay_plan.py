@@ -92,12 +92,8 @@ async def ranges(settings: Settings, plan: ReplayPlan) -> tuple[ReplayRange, ...
         BrokerAway: nobody answers.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         return await _ranges(settings, plan, consumer)
-    finally:
-        await kafka.close(consumer)
 
 
 async def _ranges(settings: Settings, plan: ReplayPlan, consumer: Any) -> tuple[ReplayRange, ...]:
@@ -201,10 +197,8 @@ async def read_runs(settings: Settings) -> list[ReplayRun]:
         BrokerAway: nobody answers.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
     found = []
-    try:
+    async with kafka.reader(settings) as consumer:
         partitions = await kafka.partitions_of(consumer, settings.topic("replays"))
         consumer.assign(partitions)
         for partition, (first, end) in (await kafka.bounds(consumer, partitions)).items():
@@ -214,8 +208,6 @@ async def read_runs(settings: Settings) -> list[ReplayRun]:
                     found.append(decode(record.value or b"", ReplayRun, RecordError))
                 except RecordError:
                     continue
-    finally:
-        await kafka.close(consumer)
     return found
 
 

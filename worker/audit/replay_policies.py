@@ -217,13 +217,9 @@ async def history_end(settings: Settings) -> int:
         TopicMissing: the topic does not exist.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         partitions = await kafka.partitions_of(consumer, settings.topic("policy-history"))
         return (await kafka.bounds(consumer, partitions))[partitions[0]][1]
-    finally:
-        await kafka.close(consumer)
 
 
 async def read_archive(settings: Settings, end: int) -> PolicyArchive:
@@ -234,9 +230,7 @@ async def read_archive(settings: Settings, end: int) -> PolicyArchive:
         AuditError: the log is shorter than that.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         (partition,) = await kafka.partitions_of(consumer, settings.topic("policy-history"))
         first, log_end = (await kafka.bounds(consumer, [partition]))[partition]
         if log_end < end:
@@ -252,8 +246,6 @@ async def read_archive(settings: Settings, end: int) -> PolicyArchive:
                 # As for the workers: what is no decision decides nothing.
                 continue
         return PolicyArchive(entries)
-    finally:
-        await kafka.close(consumer)
 
 
 def _place(scope: str) -> str:

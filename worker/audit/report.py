@@ -106,14 +106,10 @@ async def make_report(settings: Settings, run: ReplayRun, labels: Labels | None 
     """
     comparer = Comparer(labels)
     doubled = 0
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         for part in run.ranges:
             if part.start < part.end:
                 doubled += await _compare(settings, consumer, run, part, comparer)
-    finally:
-        await kafka.close(consumer)
     return ReplayReport(
         run=summary(run), comparison=comparer.result(), doubled=doubled, made_at=dt.datetime.now(dt.UTC)
     )

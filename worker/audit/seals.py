@@ -110,9 +110,7 @@ async def seal_outcomes(settings: Settings, path: Path) -> Sealed:
 
     """
     made: list[Segment] = []
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         with _locked(path) as file:
             before, head = read_seals(path)
             ends = {(one.topic, one.partition): one.end for one in before}
@@ -124,8 +122,6 @@ async def seal_outcomes(settings: Settings, path: Path) -> Sealed:
                     line = encode(made[-1])
                     file.write(line + b"\n")
                     head = sha256_hex(line)
-    finally:
-        await kafka.close(consumer)
     return Sealed(records=total(made), segments=len(made), head=head)
 
 
@@ -147,17 +143,13 @@ async def check_seals(settings: Settings, path: Path, starts: Mapping[TopicParti
     segments, _ = read_seals(path)
     found: list[Fault] = []
     records = 0
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         for one, log in (await kafka.bounds(consumer, starts)).items():
             own = [line for line in segments if (line.topic, line.partition) == (one.topic, one.partition)]
             wanted = [line for line in own if line.end > max(starts[one], log[0])]
             async for segment, leaves in _as_now(consumer, settings, one, wanted, log):
                 found += _faults(path, segment, leaves, log[0])
                 records += len(leaves)
-    finally:
-        await kafka.close(consumer)
     return Checked(altered=tuple(found), records=records)
 
 

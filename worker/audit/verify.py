@@ -56,18 +56,15 @@ async def verify(settings: Settings, span: Span, progress: Progress | None = Non
 
     """
     began_s = time.monotonic()
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
     try:
-        logs = await survey(consumer, settings, span)
-        run = _Run(consumer, settings, logs, progress)
-        await run.read()
-        await run.settle()
+        async with kafka.reader(settings) as consumer:
+            logs = await survey(consumer, settings, span)
+            run = _Run(consumer, settings, logs, progress)
+            await run.read()
+            await run.settle()
     except OffsetGone as error:
         text = f"retention took records while they were read ({error}); ask for a later --from"
         raise AuditError(text) from error
-    finally:
-        await kafka.close(consumer)
     return run.report(time.monotonic() - began_s), logs
 
 

@@ -26,9 +26,7 @@ async def letters(settings: Settings) -> list[Letter]:
         TopicMissing: a topic does not exist.
 
     """
-    consumer = kafka.make_consumer(settings)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings) as consumer:
         found, oldest_ms = [], None
         async for record in _records(consumer, settings, "dead-letters"):
             oldest_ms = min(record.timestamp, oldest_ms or record.timestamp)
@@ -42,8 +40,6 @@ async def letters(settings: Settings) -> list[Letter]:
                 if reference := redriven_from(record):
                     redriven.setdefault(reference, (record.partition, record.offset))
         return marked(found, redriven)
-    finally:
-        await kafka.close(consumer)
 
 
 async def _records(

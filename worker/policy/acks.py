@@ -107,9 +107,7 @@ def member_names(response: Mapping[str, Any]) -> list[str]:
 
 
 async def _announcements(settings: Settings) -> AsyncIterator[PolicyApplied]:
-    consumer = kafka.make_consumer(settings, fetch_max_wait_ms=_FETCH_WAIT_MS)
-    await kafka.start(consumer, settings)
-    try:
+    async with kafka.reader(settings, fetch_max_wait_ms=_FETCH_WAIT_MS, close_s=_CLOSE_S) as consumer:
         partitions = await kafka.partitions_of(consumer, settings.topic("policy-applied"))
         for partition, (first, end) in (await kafka.bounds(consumer, partitions)).items():
             consumer.assign([partition])
@@ -120,5 +118,3 @@ async def _announcements(settings: Settings) -> AsyncIterator[PolicyApplied]:
                 except RecordError:
                     # Not written by a worker, so nobody holds anything by it.
                     continue
-    finally:
-        await kafka.close(consumer, _CLOSE_S)

@@ -46,17 +46,13 @@ class Opener:
 
         """
         commits = await self._cluster.committed(partitions)
-        consumer = kafka.make_consumer(self._settings)
-        await kafka.start(consumer, self._settings)
-        try:
+        async with kafka.reader(self._settings) as consumer:
             topic = self._settings.topic("messages")
             logs = await kafka.bounds(consumer, [TopicPartition(topic, number) for number in partitions])
             wanted = {
                 key.partition: self._start(key.partition, commits.get(key.partition), *log) for key, log in logs.items()
             }
             found = await read_back(consumer, self._settings, wanted)
-        finally:
-            await kafka.close(consumer)
         return [Opening(partition=number, start=wanted[number][0], found=found[number]) for number in sorted(wanted)]
 
     def _start(self, partition: int, commit: CommitPoint | None, first: int, end: int) -> tuple[int, Bounds | None]:
