@@ -51,6 +51,22 @@ def pytest_report_header() -> list[str]:
     return ["versions: " + ", ".join(parts), f"required: {', '.join(sorted(REQUIRED)) or 'nothing'}"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Part the suite for ``-n``: all that needs the engine goes to one process, else a file goes as a whole.
+
+    What waits longest comes first, so that no process is left alone with it at the end.
+    """
+    for item in items:
+        group = "engine" if item.get_closest_marker("engine") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_start)
+
+
+def _start(item: pytest.Item) -> int:
+    """Order by need; the sort is stable."""
+    return next((place for place, need in enumerate(("engine", "broker")) if item.get_closest_marker(need)), 2)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse a full run in which a required suite has no test at all."""
     if session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:

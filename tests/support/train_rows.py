@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from worker.train.data.labels import CIVILITY, HATE
 from worker.train.data.rows import Row
 from worker.train.examples.corpus import corpus
-from worker.train.examples.format import Sample
+from worker.train.examples.sample import Sample
 from worker.train.examples.tokenizer import train_tokenizer
 from worker.train.policies.draw import balanced_sets
 from worker.train.recipe import Ready, Recipe, load_demo_template

@@ -13,12 +13,14 @@ from msgspec import Struct
 
 from worker.errors import TrainError
 from worker.judge.template import Template
+from worker.train.data import identity
 from worker.train.data.linear import fit_all
 from worker.train.data.load import load_rows, split_rows
 from worker.train.data.rows import Row
 from worker.train.data.splits import Split
 from worker.train.data.widen import widen
-from worker.train.examples.format import OWN, Sample, Teaching, prepare
+from worker.train.examples.format import OWN, Teaching, prepare
+from worker.train.examples.sample import Sample
 from worker.train.examples.teacher import teach
 from worker.train.policies.draw import balanced_sets
 from worker.train.release.canaries import COUNT, make, plant
@@ -96,8 +98,9 @@ def make_ready(recipe: Recipe) -> Ready:
     """
     parts = split_rows(load_rows(recipe.data))
     rng = random.Random(recipe.seed)
+    rows = [*parts["train"], *identity.rows()]
     models = fit_all(parts["train"])
-    rows = rng.sample(parts["train"], recipe.max_rows) if recipe.max_rows else parts["train"]
+    rows = rng.sample(rows, recipe.max_rows) if recipe.max_rows else rows
     wide = widen(rows, models)
     sets = balanced_sets(wide, min_rows=1 if recipe.max_rows else 100)
     usable = [row for row in wide if any({key} in sets for key in row.known)]

@@ -78,18 +78,18 @@ def test_a_seed_gives_one_policy() -> None:
     assert [_drawn(seed, group) for seed in range(40)] == [_drawn(seed, group) for seed in range(40)]
 
 
-def test_plain_policies_are_the_majority() -> None:
-    """Most policies are ordinary ones, and every kind occurs."""
+def test_plain_policies_are_the_most_frequent() -> None:
+    """More policies are ordinary than of any other kind, and every kind occurs."""
     counts = Counter(wording.kind for wording, _ in _many())
     total = counts.total()
     assert set(KINDS) == set(counts)
-    assert 0.5 <= counts["plain"] / total <= 0.7
+    assert counts.most_common(1)[0][0] == "plain"
     assert min(counts.values()) >= 0.02 * total
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"absent"}))
 def test_no_kind_tells_the_label(kind: str) -> None:
-    """Under policies of one kind there are safe and unsafe rows in fair shares."""
+    """Under policies of one kind there are safe and unsafe rows in fair shares; one kind lacks what rows are."""
     labels = [any(wording.values(row.known)) for wording, row in _many() if wording.kind == kind]
     assert BOUNDS[0] <= sum(labels) / len(labels) <= BOUNDS[1]
 
@@ -195,10 +195,17 @@ def test_widened_asks_for_two() -> None:
         assert "; or " in shown.definition
 
 
-def test_topics_never_stand_alone() -> None:
-    """A category that nobody meets is always beside one that some rows meet: alone it would tell the label."""
+def test_topics_stand_alone_only_where_the_own_concept_is_taken_away() -> None:
+    """What is left then is what a violating row has to be safe under; elsewhere it would tell the label."""
     assert any(NEVER in wording.senses for wording, _ in _many())
-    assert all(set(wording.senses) != {NEVER} for wording, _ in _many())
+    assert {wording.kind for wording, _ in _many() if set(wording.senses) == {NEVER}} == {"absent"}
+
+
+def test_an_absent_policy_lacks_the_own_concept() -> None:
+    """Violating rows are safe under it, unless they are something else that it asks."""
+    for wording, row in _many():
+        if wording.kind == "absent":
+            assert not {key for sense in wording.senses for key in sense.any_of} & set(OWN[row.source])
 
 
 def test_categories_stand_anywhere() -> None:

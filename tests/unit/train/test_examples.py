@@ -20,7 +20,6 @@ from worker.train.data.linear import Linear, fit_all
 from worker.train.data.rows import Row
 from worker.train.examples.format import (
     Formatter,
-    Sample,
     Teaching,
     answer,
     message_of,
@@ -29,6 +28,7 @@ from worker.train.examples.format import (
     unsafe_chance,
 )
 from worker.train.examples.reasoning import NOT_MET, cited, label_of, write
+from worker.train.examples.sample import Sample
 from worker.train.examples.tokenizer import save_tokenizer
 from worker.train.policies.draw import Wording, subsets, word
 from worker.train.recipe import load_demo_template

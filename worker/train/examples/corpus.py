@@ -9,7 +9,8 @@ from worker.judge import prompt
 from worker.judge.prompt import Text
 from worker.judge.template import Template
 from worker.train.examples import reasoning
-from worker.train.examples.format import Sample, answer, epoch_groups, message_of, policy_for
+from worker.train.examples.format import answer, epoch_groups, message_of, policy_for
+from worker.train.examples.sample import Sample
 
 
 def corpus(

@@ -30,7 +30,8 @@ from worker.train.data.labels import (
 )
 from worker.train.data.linear import Linear
 from worker.train.data.rows import Row
-from worker.train.examples import reasoning
+from worker.train.examples import mentions, reasoning
+from worker.train.examples.sample import Sample
 from worker.train.examples.trie import Example, Family, family
 from worker.train.policies.draw import Wording, draw
 
@@ -41,6 +42,7 @@ OWN: Final[dict[str, tuple[str, ...]]] = {
     "diasafety": (OFFENDING, RISK, EXPERTISE, AGREEMENT, BIAS),
     "edos": (SEXISM,),
     "hatemoji": (HATE,),
+    "benign_identity": (),
     "sms": (SPAM,),
     "surge": (TOXICITY,),
     "toxic_spans": (TOXICITY,),
@@ -65,17 +67,10 @@ COPIES: Final[dict[tuple[str, bool], float]] = {
     ("toxic_spans", True): 0.4,
 }
 _HATE_COPIES: Final = 2.0
+_BESIDE: Final = 0.5
 MAX_CHARS: Final = 500
 GROUP_SIZE: Final = 6
 _LABELS: Final[tuple[Label, ...]] = ("safe", "unsafe")
-
-
-class Sample(Struct, frozen=True, kw_only=True):
-    """A row with the quotes that its reasoning may use, by concept."""
-
-    row: Row
-    quotes: dict[str, tuple[str, ...]]
-    taught: dict[str, float] = {}
 
 
 class Teaching(Struct, frozen=True, kw_only=True):
@@ -87,6 +82,7 @@ class Teaching(Struct, frozen=True, kw_only=True):
         gold: share of the row's own label in the soft label; the rest is the linear teacher's.
         traced: share of the rows that are also taught with reasoning.
         split: share of the message's tokens that are split into the two they were merged from.
+        mentions: share of the groups whose policy names words instead of concepts, or (half of them) beside them.
 
     """
 
@@ -97,6 +93,7 @@ class Teaching(Struct, frozen=True, kw_only=True):
     gold: float = 0.5
     traced: float = 0.5
     split: float = 0.1
+    mentions: float = 0.25
 
 
 def prepare(rows: Sequence[Row], models: Mapping[str, Linear]) -> list[Sample]:
@@ -291,11 +288,33 @@ def families(
     how: Teaching,
 ) -> Iterator[Family]:
     """Yield one epoch of training sequences, one family per group and policy."""
-    for group in epoch_groups(samples, rng):
-        wording, weight = policy_for(rng, group, allowed), lm_weight(rng)
+    for drawn in epoch_groups(samples, rng):
+        wording, group = asked_of(rng, drawn, samples, allowed, how.mentions)
+        weight = lm_weight(rng)
         shared = formatter.ids(prompt.prefix(formatter.template, wording.panel, group[0].row.role))
         made = [formatter.examples(rng, wording, sample, lm_weight=weight, how=how) for sample in group]
         yield family(len(shared), made, weight)
+
+
+def asked_of(
+    rng: random.Random,
+    group: Sequence[Sample],
+    samples: Sequence[Sample],
+    allowed: frozenset[frozenset[str]],
+    share: float,
+) -> tuple[Wording, Sequence[Sample]]:
+    """Draw what a group is asked: concepts, or for a ``share`` of groups words, half of the time beside concepts."""
+    practice = None
+    if rng.random() < share:
+        practice = mentions.practise(rng, group, rng.choices(samples, k=2))
+    if practice is None:
+        return policy_for(rng, group, allowed), group
+    wording, labelled = practice
+    if rng.random() < _BESIDE:
+        concepts = policy_for(rng, group, allowed)
+        pair = [concepts, wording] if rng.random() < _BESIDE else [wording, concepts]
+        wording = mentions.beside(*pair)
+    return wording, labelled
 
 
 def policy_for(rng: random.Random, group: Sequence[Sample], allowed: frozenset[frozenset[str]]) -> Wording:

@@ -29,7 +29,7 @@ class Concept(Struct, frozen=True, kw_only=True):
 class Topic(Struct, frozen=True, kw_only=True):
     """Something that no row of any set is about, for categories that stand in a policy and are never met.
 
-    A topic never stands alone: a policy of topics alone would tell the label.
+    A policy of topics alone is what is left when a row's own category is taken away; it is kept rare.
 
     Attributes:
         signs: words of which a text about it has at least one; a test looks for them in all rows.

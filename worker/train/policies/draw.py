@@ -34,15 +34,18 @@ _PART_SIZES: Final = (0.3, 0.35, 0.35)
 _SIZES: Final = (0.45, 0.28, 0.14, 0.07, 0.04, 0.02)
 #: How policies are varied, and how often. A kind that the row's labels do not allow becomes a plain one.
 KINDS: Final[dict[str, float]] = {
-    "plain": 0.46,
-    "opaque": 0.08,
+    "plain": 0.28,
+    "absent": 0.20,
+    "opaque": 0.07,
     "clauses": 0.06,
-    "swapped": 0.07,
-    "narrowed": 0.23,
+    "swapped": 0.14,
+    "narrowed": 0.14,
     "widened": 0.05,
-    "misnamed": 0.05,
+    "misnamed": 0.06,
 }
-_WITH_OWN: Final = 0.8
+_WITH_OWN: Final = 0.9
+#: How often a policy without the row's own concepts asks for another one; else it has topics alone.
+_OTHERS_ASKED: Final = 0.6
 #: How much likelier parts are that some of the group's rows show and others do not, or that all show.
 _SPLITS: Final = 6.0
 _HOLDS: Final = 3.0
@@ -105,7 +108,7 @@ def draw(
     own: Sequence[str],
     group: Sequence[Mapping[str, bool]] = (),
 ) -> Wording:
-    """Draw a policy over known labels only; four times out of five a concept of ``own`` is among them.
+    """Draw a policy over known labels only; most have a concept of ``own``, and in ``absent`` ones it is missing.
 
     Args:
         rng: the generator.
@@ -121,9 +124,13 @@ def draw(
 
     """
     concepts, parts = _usable(frozenset(known), allowed)
+    kind = rng.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+    if kind == "absent":
+        others = [keys for keys in concepts if keys.isdisjoint(own)]
+        keys = _concepts(rng, others, own) if others and rng.random() < _OTHERS_ASKED else []
+        return Maker(rng, keys, "", (), ()).make(kind)
     keys = _concepts(rng, concepts, own)
     target = rng.choice([key for key in keys if key in own] or keys)
-    kind = rng.choices(tuple(KINDS), tuple(KINDS.values()))[0]
     if kind == "narrowed" and _nobody_in(target, group) and rng.random() < _SPARED:
         kind = "plain"
     maker = Maker(rng, keys, target, concepts, _splitting(parts, target, group))

@@ -70,6 +70,7 @@ class Maker:
     def make(self, kind: str) -> Wording:
         """Return a policy of this kind, or a plain one where the labels do not allow it."""
         variants: dict[str, Callable[[], list[Entry] | None]] = {
+            "absent": lambda: [self._plain(key) for key in self.keys],
             "opaque": self._opaque,
             "clauses": lambda: self._with(self._by_clauses(swapped=False)),
             "swapped": self._swapped,
@@ -200,7 +201,7 @@ class Maker:
     def _topics(self, entries: list[Entry]) -> list[Entry]:
         """Put categories that no row meets among the others, at any place."""
         room = MAX_CATEGORIES - len(entries)
-        if self.rng.random() >= _TOPICS or room < 1:
+        if room < 1 or (entries and self.rng.random() >= _TOPICS):
             return entries
         count = min(room, self.rng.choices((1, 2, 3), _TOPIC_COUNTS)[0])
         for topic in self.rng.sample(TRAINING.topics, count):

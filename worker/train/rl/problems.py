@@ -20,8 +20,9 @@ from worker.records import Label
 from worker.train.data.load import split_rows
 from worker.train.data.rows import Row
 from worker.train.data.splits import join_groups
-from worker.train.examples.format import Sample, epoch_groups, message_of, policy_for
+from worker.train.examples.format import epoch_groups, message_of, policy_for
 from worker.train.examples.reasoning import cited, label_of
+from worker.train.examples.sample import Sample
 from worker.train.policies.draw import Wording, balanced_sets
 from worker.train.recipe import Recipe, make_ready
 from worker.train.rl.recipes import GrpoRecipe

@@ -15,7 +15,8 @@ from worker.judge.template import Template
 from worker.policy.model import Panel
 from worker.train.data.rows import Row
 from worker.train.examples import reasoning
-from worker.train.examples.format import Formatter, Sample, answer, message_of
+from worker.train.examples.format import Formatter, answer, message_of
+from worker.train.examples.sample import Sample
 from worker.train.examples.trie import Example, Family, family
 from worker.train.policies.wording import Wording
 from worker.train.study.plan import Study, Way
