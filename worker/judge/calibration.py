@@ -17,10 +17,9 @@ import math
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
-from worker.errors import ModelError
+from worker.judge import beside
 from worker.records import ScoreMethod
 
 FILE_NAME: Final = "calibration.json"
@@ -158,18 +157,7 @@ def read_calibration(folder: Path) -> Calibration | None:
         ModelError: it is not a calibration.
 
     """
-    try:
-        raw = (folder / FILE_NAME).read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        text = f"{FILE_NAME} of the model cannot be read ({error.strerror}); {_CURE}"
-        raise ModelError(text) from None
-    try:
-        return msgspec.json.decode(raw, type=Calibration)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        text = f"{FILE_NAME} of the model is not a calibration ({error}); {_CURE}"
-        raise ModelError(text) from None
+    return beside.read(folder / FILE_NAME, Calibration, "a calibration", _CURE)
 
 
 def load_calibration(folder: Path, key: str) -> Calibration | None:
@@ -179,8 +167,4 @@ def load_calibration(folder: Path, key: str) -> Calibration | None:
         ModelError: it is not a calibration, or one of another model.
 
     """
-    found = read_calibration(folder)
-    if found is not None and found.model != key:
-        text = f"{FILE_NAME} was made for the model {found.model[:12]}, this one is {key[:12]}; {_CURE}"
-        raise ModelError(text)
-    return found
+    return beside.of_model(read_calibration(folder), FILE_NAME, key, _CURE)

@@ -15,10 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from worker.errors import ModelError
+from worker.judge import beside
 from worker.policy.model import EffectiveCategory
 
 FILE_NAME: Final = "coverage.json"
@@ -83,18 +82,7 @@ def read_coverage(folder: Path) -> Coverage | None:
         ModelError: it is not a coverage.
 
     """
-    try:
-        raw = (folder / FILE_NAME).read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        text = f"{FILE_NAME} of the model cannot be read ({error.strerror}); {_CURE}"
-        raise ModelError(text) from None
-    try:
-        return msgspec.json.decode(raw, type=Coverage)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        text = f"{FILE_NAME} of the model is not a coverage ({error}); {_CURE}"
-        raise ModelError(text) from None
+    return beside.read(folder / FILE_NAME, Coverage, "a coverage", _CURE)
 
 
 def load_coverage(folder: Path, key: str) -> Coverage | None:
@@ -104,8 +92,4 @@ def load_coverage(folder: Path, key: str) -> Coverage | None:
         ModelError: the file is not a coverage, or one of another model.
 
     """
-    found = read_coverage(folder)
-    if found is not None and found.model != key:
-        text = f"{FILE_NAME} was made for the model {found.model[:12]}, this one is {key[:12]}; {_CURE}"
-        raise ModelError(text)
-    return found
+    return beside.of_model(read_coverage(folder), FILE_NAME, key, _CURE)
