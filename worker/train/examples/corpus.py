@@ -11,6 +11,7 @@ from worker.judge.template import Template
 from worker.train.examples import reasoning
 from worker.train.examples.format import answer, epoch_groups, message_of, policy_for
 from worker.train.examples.sample import Sample
+from worker.train.policies.wording import Wording
 
 
 def corpus(
@@ -18,12 +19,15 @@ def corpus(
 ) -> Iterator[str]:
     """Yield the text segments of one epoch of examples; control tokens are not text."""
     for group in epoch_groups(samples, rng):
-        row = group[0].row
-        wording = policy_for(rng, group, allowed)
-        segments = prompt.prefix(template, wording.panel, row.role)
-        for sample in group:
-            known = sample.row.known
-            segments += prompt.suffix(template, message_of(sample.row), reasoning=False)
-            segments.append(Text(reasoning.write(rng, wording, known, sample.quotes)))
-            segments += answer(template, reasoning.label_of(wording, known), reasoning.cited(wording, known))
-        yield from (segment.text for segment in segments if isinstance(segment, Text))
+        yield from texts_of(rng, group, policy_for(rng, group, allowed), template)
+
+
+def texts_of(rng: random.Random, group: Sequence[Sample], wording: Wording, template: Template) -> Iterator[str]:
+    """Yield the text segments of rows under one policy, with reasoning and answer."""
+    segments = prompt.prefix(template, wording.panel, group[0].row.role)
+    for sample in group:
+        known = sample.row.known
+        segments += prompt.suffix(template, message_of(sample.row), reasoning=False)
+        segments.append(Text(reasoning.write(rng, wording, known, sample.quotes)))
+        segments += answer(template, reasoning.label_of(wording, known), reasoning.cited(wording, known))
+    yield from (segment.text for segment in segments if isinstance(segment, Text))

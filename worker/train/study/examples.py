@@ -15,7 +15,8 @@ from worker.judge.template import Template
 from worker.policy.model import Panel
 from worker.train.data.rows import Row
 from worker.train.examples import reasoning
-from worker.train.examples.format import Formatter, answer, message_of
+from worker.train.examples.corpus import texts_of
+from worker.train.examples.format import Formatter, message_of
 from worker.train.examples.sample import Sample
 from worker.train.examples.trie import Example, Family, family
 from worker.train.policies.wording import Wording
@@ -117,13 +118,7 @@ def texts(
 ) -> Iterator[str]:
     """Yield one epoch of prompts and answers as text, for the tokenizer; control tokens are left out."""
     for group, wording in drawn_groups(samples, sets, accepts, rng):
-        segments = prompt.prefix(template, wording.panel, group[0].row.role)
-        for sample in group:
-            known = sample.row.known
-            segments += prompt.suffix(template, message_of(sample.row), reasoning=False)
-            segments.append(Text(reasoning.write(rng, wording, known, sample.quotes)))
-            segments += answer(template, reasoning.label_of(wording, known), reasoning.cited(wording, known))
-        yield from (segment.text for segment in segments if isinstance(segment, Text))
+        yield from texts_of(rng, group, wording, template)
 
 
 def families(
