@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import hypothesis
 import pytest
 
+from tests.support.sweep import Sweep
 from worker import jars
 from worker.broker import Broker, BrokerConfig
 from worker.errors import BrokerAway
@@ -38,6 +39,11 @@ class KafkaAddress(NamedTuple):
     """Where the tests' Kafka is."""
 
     bootstrap_servers: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for planted words in all that the run writes."""
+    config.pluginmanager.register(Sweep(config), "rsafe-sweep")
 
 
 def pytest_report_header() -> list[str]:

@@ -18,6 +18,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
+from worker.child_environment import without_secrets
+
 _WATCH_INTERVAL_S: Final = 0.1
 
 #: Becomes the command: asks the kernel for a signal at its parent's end, then replaces itself. A ``preexec_fn``
@@ -65,6 +67,7 @@ class Child:
                     stdout=log,
                     stderr=log,
                     process_group=0,
+                    env=without_secrets(os.environ),
                     pass_fds=(self._claim,),
                 )
         except BaseException as error:  # noqa: BLE001  (goes to the thread that waits for the start)

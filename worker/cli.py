@@ -14,7 +14,7 @@ from worker import __version__
 from worker.commands import audit, dlq, options, policy_packs, train
 from worker.config import Settings
 from worker.errors import UsageError, WorkerError
-from worker.logs import configure
+from worker.logs import configure, guard
 
 app: Final = typer.Typer(
     name="rsafe",
@@ -350,6 +350,7 @@ def _settings(config: Path | None, extra: list[str] | None, **flags: object) -> 
 
 def main() -> None:
     """Run one command; exit 0 on success, 2 on wrong use, 1 on failure."""
+    guard()
     arguments = sys.argv[1:] or ["--help"]
     try:
         code = app(arguments, prog_name="rsafe", standalone_mode=False)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import Final
 
+from worker.outline import brief, outline
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 #: Libraries whose chatter at a lower level says nothing to the engineer on call.
 _QUIET: Final = ("aiokafka", "faust", "mode", "vllm", "transformers", "asyncio", "aiohttp")
 #: While Kafka is away its client logs the same few lines many times a second.
@@ -34,14 +42,61 @@ class Sparsely(logging.Filter):
         return fresh
 
 
+class Discreet(logging.Formatter):
+    """Formats a line so that nothing in it quotes what an error was given: see ``worker.outline``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, a foreign error among its values by its class alone."""
+        return super().format(_discreet(record))
+
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802  (the library's name)
+        """Return files, lines and functions of a traceback."""
+        return outline(ei[1]) if ei[1] is not None else ""
+
+
+def _discreet(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a copy whose values may be shown; what another handler makes of the record is left to it."""
+    kept = copy.copy(record)
+    kept.exc_text = None
+    if isinstance(record.args, tuple):
+        kept.args = tuple(brief(value) if isinstance(value, BaseException) else value for value in record.args)
+    if record.name == "asyncio":
+        # Its reports go on with the task that failed, and that with the error's text.
+        kept.msg, kept.args = kept.getMessage().partition("\n")[0], ()
+    return kept
+
+
+def adopt(name: str) -> None:
+    """Have what a library has set up to write its own log write as this program does."""
+    for handler in logging.getLogger(name).handlers:
+        handler.setFormatter(Discreet(_FORMAT))
+
+
+def guard() -> None:
+    """Have Python report what nobody caught in the same way: in the main thread, in others, and in destructors."""
+    sys.excepthook = lambda _kind, error, _trace: _report("ended by", error)
+    threading.excepthook = lambda caught: _report("a thread ended by", caught.exc_value)
+    sys.unraisablehook = lambda caught: _report("passed over", caught.exc_value)
+
+
+def _report(what: str, error: BaseException | None) -> None:
+    print(f"rsafe: {what} {outline(error) if error is not None else 'an unknown error'}", file=sys.stderr, flush=True)
+
+
 def configure(level: str) -> None:
     """Send this program's log to standard error; other libraries' only from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(Discreet(_FORMAT))
     debug = level == "debug"
     if not debug:
         handler.addFilter(Sparsely())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    set_levels(level)
+
+
+def set_levels(level: str) -> None:
+    """Set how serious a line has to be, by who writes it."""
+    debug = level == "debug"
     logging.getLogger("worker").setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.WARNING)

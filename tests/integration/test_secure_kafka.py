@@ -19,8 +19,9 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from tests.support import dataplane
+from tests.support.planted import PASSWORD
 from tests.support.processes import ROOT, line_with, started
-from tests.support.secure_broker import CERTIFICATE_USER, PASSWORD, SecureBroker
+from tests.support.secure_broker import CERTIFICATE_USER, SecureBroker
 from tests.support.waiting import wait_until
 from worker import broker, kafka
 from worker.acls import Acl, acls

@@ -18,14 +18,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.support.planted import PASSWORD
 from worker import broker, kafka
 from worker.acls import Acl
 from worker.broker import HOST, Broker, BrokerConfig
 from worker.config import Settings
 from worker.secret import Secret
 
-#: Planted, and looked for in everything that is written down.
-PASSWORD: Final = "planted-Pa55word-4711"
 USERS: Final = ("rsafe", "rsafe-shadow", "author", "sender", "auditor", "operator", "replay")
 CERTIFICATE_USER: Final = "User:CN=worker"
 

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from aiokafka.protocol.admin import SaslAuthenticateRequest
 
+from tests.support import planted
 from worker import credentials, kafka
 from worker.commands.doctor import masked
 from worker.commands.options import settings_from
@@ -25,7 +26,7 @@ from worker.secret import Secret
 from worker.stream.app import _faust_credentials
 from worker.stream.shadow_output import shadow_settings
 
-PLANTED: Final = "planted-Pa55word-4711"
+PLANTED: Final = planted.PASSWORD
 LOGIN: Final[dict[str, Any]] = {
     "security_protocol": "SASL_PLAINTEXT",
     "sasl_username": "rsafe",

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 from msgspec import Struct, structs
 from prometheus_client import CollectorRegistry
 
-from worker import content_digest, kafka
+from worker import content_digest, kafka, trace_context
 from worker.audit.replay_originals import control_id
 from worker.config import Settings
 from worker.errors import OutputTooLarge
@@ -28,7 +28,6 @@ from worker.stream.outputs import without_texts
 from worker.stream.work import Row, source_of
 
 ReplayTopic = Literal["replay-verdicts", "replay-traces"]
-_TRACEPARENT: Final = "traceparent"
 _TRACE_ID_BYTES: Final = 16
 
 
@@ -153,7 +152,7 @@ class ReplayOutput:
             ),
         )
         decided, trace = verdict(attempt, judged.judgement, judged.policy)
-        passed_on = [(name, value) for name, value in record.headers if name == _TRACEPARENT][:1]
+        passed_on = trace_context.passed_on(record.headers)
 
         def row(kind: str, event_id: str, value: bytes) -> Row:
             event = kafka.cloud_event(kind, self._instance, event_id)

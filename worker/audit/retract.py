@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from worker import content_digest, kafka
+from worker import content_digest, kafka, trace_context
 from worker.audit.standing import Progress, Standing, Wanted, standing
 from worker.config import Settings
 from worker.errors import UsageError
@@ -223,7 +223,7 @@ class _Writer:
         record, verdict = found.record, superseding(found.verdict, self._action)
         value = encode(verdict)
         event = kafka.cloud_event("verdict", self._settings.instance, verdict.verdict_id)
-        passed_on = [header for header in record.headers if header[0] == "traceparent"][:1]
+        passed_on = trace_context.passed_on(record.headers)
         await kafka.send(
             self._producer,
             self._settings.topic("verdicts"),

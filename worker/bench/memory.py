@@ -21,6 +21,7 @@ from worker.bench.contestants import Work, judge_what_is_there
 from worker.bench.policies import FixedPolicies
 from worker.bench.results import Peak
 from worker.bench.rig import put
+from worker.child_environment import without_secrets
 from worker.config import Settings, load
 from worker.demo.child import variables
 from worker.errors import WorkerError
@@ -42,7 +43,7 @@ async def peak(settings: Settings, messages: Sequence[Message]) -> Peak:
     await put(settings, messages)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "worker.bench.memory", str(len(messages))),
-        env={**os.environ, **variables(settings)},
+        env={**without_secrets(os.environ), **variables(settings)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

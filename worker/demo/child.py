@@ -14,6 +14,7 @@ import msgspec
 import psutil
 
 from worker.child import guarded
+from worker.child_environment import without_secrets
 from worker.config import ENV_PREFIX, Settings
 from worker.errors import WorkerError
 
@@ -129,7 +130,7 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def _without_settings(environ: os._Environ[str]) -> dict[str, str]:
-    return {key: value for key, value in environ.items() if not key.startswith(ENV_PREFIX)}
+    return {key: value for key, value in without_secrets(environ).items() if not key.startswith(ENV_PREFIX)}
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

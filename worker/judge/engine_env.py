@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from worker.child_environment import without_secrets
 from worker.config import Settings
 from worker.judge import engine_guard
 
@@ -52,12 +53,16 @@ def variables(settings: Settings, cores: int, *, on_cpu: bool) -> dict[str, str]
 def environment(settings: Settings) -> Iterator[None]:
     """Set the environment for building the engine, and put back what was there.
 
-    The engine's process keeps what it was started with. What the engine's library adds (such as
-    ``LD_PRELOAD``) would otherwise reach every process that this one starts later.
+    The engine's process keeps what it was started with, so no password is there meanwhile: it logs in
+    nowhere. What the engine's library adds (such as ``LD_PRELOAD``) would otherwise reach every process
+    that this one starts later.
     """
     before = dict(os.environ)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.update({**_DEFAULTS, **before, **variables(settings, cores, on_cpu=_on_cpu())})
+    given = without_secrets(before)
+    for name in before.keys() - given.keys():
+        del os.environ[name]
+    os.environ.update({**_DEFAULTS, **given, **variables(settings, cores, on_cpu=_on_cpu())})
     if "VLLM_PLUGINS" in before:
         os.environ["VLLM_PLUGINS"] = f"{before['VLLM_PLUGINS']},{engine_guard.NAME}"
     try:

@@ -34,6 +34,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 from vllm.v1.metrics.loggers import StatLoggerBase
 
+from worker import logs
 from worker.config import Settings
 from worker.errors import EngineAborted, EngineDead, ModelError, PromptTooLong, RequestFailed
 from worker.judge import engine_guard
@@ -89,9 +90,15 @@ class VllmEngine:
         assert threading.current_thread() is threading.main_thread()
         if engine_guard.NAME not in entry_points(group=DEFAULT_PLUGINS_GROUP).names:
             logger.warning("the engine's processes outlive a killed worker: install this package again (make setup)")
+        logs.adopt("vllm")
         config = self._config()
         try:
-            self._llm = AsyncLLM.from_vllm_config(config, stat_loggers=[self._step_counter])
+            self._llm = AsyncLLM.from_vllm_config(
+                # Its request log holds prompts.
+                config,
+                stat_loggers=[self._step_counter],
+                enable_log_requests=False,
+            )
         except Exception as error:  # noqa: BLE001  (whatever broke in there, the engine is not up)
             text = f"the engine did not come up ({_brief(error)}); its log above and --set log_level=debug say more"
             raise EngineDead(text) from None
@@ -186,10 +193,11 @@ class VllmEngine:
             self._dead = "the engine process is gone; start the worker again"
             self._raise_dead()
         except VLLMClientError as error:
-            text = f"the engine refused a request: {_brief(error)}"
+            # Its words may quote the request.
+            text = f"the engine refused a request ({type(error).__name__})"
             raise RequestFailed(text) from None
         except EngineGenerateError as error:
-            text = f"the engine failed a request: {_brief(error.__cause__ or error)}"
+            text = f"the engine failed a request ({type(error.__cause__ or error).__name__})"
             raise RequestFailed(text) from None
         return outputs[-1] if outputs else None
 

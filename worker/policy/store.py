@@ -24,6 +24,7 @@ from worker import dead_letter, kafka
 from worker.config import Settings
 from worker.errors import BrokerAway, Disposition, WorkerError
 from worker.metrics import Metrics
+from worker.outline import placed
 from worker.policy.history import Book, Incoming, Place, decide_all, floor_first
 from worker.policy.log import PolicyLog
 from worker.policy.model import EffectivePolicy, Rehearsal
@@ -330,4 +331,4 @@ def _say_why(task: asyncio.Task[None]) -> None:
     """Log what ended the reader; from then on the policies only get older, and intake stops."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        logger.critical("policies are no longer followed: %s: %s", type(error).__name__, error)
+        logger.critical("policies are no longer followed: %s", placed(error))

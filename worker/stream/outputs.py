@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from worker import content_digest, dead_letter, kafka
+from worker import content_digest, dead_letter, kafka, trace_context
 from worker.dead_letter import Failure, Headers
 from worker.errors import WorkerError
 from worker.judge.judgement import Judge, Judgement
@@ -18,7 +18,6 @@ from worker.records import Message, Mode, Timing, Trace, Verdict, encode
 from worker.stream.ledger import PartitionLedger
 from worker.stream.work import Outcome, Row, Work, source_of
 
-_TRACEPARENT: Final = "traceparent"
 _TRACE_ID_BYTES: Final = 16
 
 
@@ -71,7 +70,7 @@ class Outputs:
         """Draw the verdict; return it, its row, and the row of the trace if the policy wants one."""
         decided, trace = verdict(attempt, judgement, policy)
         time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
-        passed_on = _traceparent(record)
+        passed_on = trace_context.passed_on(record.headers)
         row = self._verdict_row(record, decided, time, passed_on)
         return decided, row, None if trace is None else self._trace_row(record, trace, time, passed_on)
 
@@ -120,10 +119,3 @@ def _sealed(key: bytes | None, value: bytes, headers: Headers) -> Row:
     """Return a row with the digest of its content; one that it carried before is replaced."""
     kept = [(name, content) for name, content in headers if name != content_digest.HEADER]
     return Row(key, value, [*kept, content_digest.header(key, value)])
-
-
-def _traceparent(record: Any) -> Headers:
-    for name, value in record.headers:
-        if name == _TRACEPARENT:
-            return [(name, value)]
-    return []

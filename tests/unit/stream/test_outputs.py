@@ -16,6 +16,7 @@ from worker.stream.outputs import Outputs, dead_letter_of, without_texts
 from worker.stream.work import Outcome, Work
 
 RAW = b'{"tenant_id":"a","message_id":"m","text":"hello"}'
+TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TIMING = Timing(queue_ms=1.0, engine_ms=2.0, total_ms=3.0)
 
 
@@ -66,11 +67,11 @@ def test_attempts_share_the_verdict_id_and_not_the_trace_id() -> None:
 
 def test_only_traceparent_is_passed_on() -> None:
     """Other headers of the message stay with the message."""
-    outcome = judged(headers=[("secret", b"x"), ("traceparent", b"00-a-b-01")])
+    outcome = judged(headers=[("secret", b"x"), ("traceparent", TRACEPARENT)])
 
-    assert ("traceparent", b"00-a-b-01") in outcome.row.headers
+    assert ("traceparent", TRACEPARENT) in outcome.row.headers
     assert outcome.trace is not None
-    assert ("traceparent", b"00-a-b-01") in outcome.trace.headers
+    assert ("traceparent", TRACEPARENT) in outcome.trace.headers
     assert "secret" not in dict(outcome.row.headers)
 
 
