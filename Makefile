@@ -39,17 +39,19 @@ test-long: $(STAMP) ## what takes minutes for a single test: the 7B recipe shrun
 train-smoke: $(STAMP) ## supervised training and GRPO end to end on a handful of rows, along a pinned trajectory
 	@$(VENV)/bin/python -m pytest tests/train/test_smoke.py
 
-check: $(STAMP) ## lint, format, types
+check: $(STAMP) ## lint, format, types, licences, known vulnerabilities
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/python -m worker.supply check
 
 bench: $(STAMP) ## throughput against its own limits, as ratios
 	@$(VENV)/bin/rsafe bench
 
-generate: $(STAMP) ## write schemas/ and the tables of the READMEs again, from the code
+generate: $(STAMP) ## write schemas/, tables of the READMEs, bills of materials and licences again, from the code
 	@$(VENV)/bin/python -m worker.schemas
 	@$(VENV)/bin/python -m worker.docs
+	@$(VENV)/bin/python -m worker.supply
 
 lock: $(STAMP) ## compile the lock files again (UPGRADE=--upgrade for newer versions)
 	@deploy/lock.sh $(VENV) $(UPGRADE)

@@ -18,6 +18,8 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 #: Libraries whose chatter at a lower level says nothing to the engineer on call.
 _QUIET: Final = ("aiokafka", "faust", "mode", "vllm", "transformers", "asyncio", "aiohttp")
+#: At debug these write requests and records word for word: passwords of SASL PLAIN, messages, reasoning.
+_WORDY: Final = ("aiokafka.conn", "aiokafka.producer")
 #: While Kafka is away its client logs the same few lines many times a second.
 REPEAT_AFTER_S: Final = 30.0
 
@@ -100,5 +102,5 @@ def set_levels(level: str) -> None:
     logging.getLogger("worker").setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.WARNING)
-    # At debug it writes every request word for word: with SASL PLAIN the password, and every message.
-    logging.getLogger("aiokafka.conn").setLevel(logging.INFO if debug else logging.WARNING)
+    for name in _WORDY:
+        logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)

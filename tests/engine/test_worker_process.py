@@ -6,11 +6,12 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.conftest import KafkaAddress
+from tests.support import planted
 from tests.support.outside import Outcomes, alive, engines_of, environment, produce
 from tests.support.processes import line_with, started
 from tests.support.waiting import wait_until
@@ -34,9 +35,16 @@ def _messages() -> list[tuple[bytes, bytes]]:
     made = []
     for number in range(_COUNT):
         tenant = ("lumen-games", "northbridge", "bazaar")[number % 3]
-        value = {"tenant_id": tenant, "message_id": f"m{number}", "text": f"{_TEXTS[number % len(_TEXTS)]} ({number})"}
+        text = f"{_TEXTS[number % len(_TEXTS)]} ({number})"
+        value: dict[str, Any] = {"tenant_id": tenant, "message_id": f"m{number}", "text": text}
+        value["context"] = [{"role": "user", "text": planted.WORDS}]
         made.append((f"{tenant}/{number % 50}".encode(), json.dumps(value).encode()))
     return made
+
+
+def knowing_a_secret(pids: list[int]) -> list[int]:
+    """Return those processes whose environment holds a planted word."""
+    return [pid for pid in pids if planted.found(Path(f"/proc/{pid}/environ").read_bytes())]
 
 
 async def _until_gone(pids: list[int]) -> None:
@@ -60,6 +68,8 @@ async def test_killed_three_times_with_the_real_engine(
                 engines = engines_of(process.pid)
 
                 assert engines, "the engine is a process of its own"
+                assert knowing_a_secret(engines) == []
+                assert knowing_a_secret([process.pid]) == [process.pid], "the worker itself was given one"
 
                 if share is None:
                     await outcomes.until(_COUNT, 300)

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import Any
 
+from tests.support import planted
 from tests.support.processes import ROOT
 from worker.config import Settings
 
@@ -18,6 +19,7 @@ async def rsafe(settings: Settings, *arguments: str, stdin: bytes = b"") -> tupl
         "RSAFE_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
         "RSAFE_TOPIC_PREFIX": settings.topic_prefix,
         "RSAFE_GROUP_ID": settings.group_id,
+        "PLATFORM_API_KEY": planted.API_KEY,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "worker", *arguments),

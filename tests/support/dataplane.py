@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.structs import RecordMetadata
 from prometheus_client import CollectorRegistry
 
+from tests.support import planted
 from tests.support.waiting import wait_until
 from worker.config import Settings
 from worker.judge.judgement import Judge
@@ -25,6 +26,7 @@ from worker.stream.plane import DataPlane
 from worker.topics import create_topics
 
 PARTITIONS: Final = 4
+CONTEXT: Final = ({"role": "user", "text": planted.WORDS},)
 U7: Final = EffectiveCategory(scope=PLATFORM, id="U7", name="Threats", action="block")
 
 
@@ -83,8 +85,10 @@ async def running(
 
 
 def message(number: int, text: str = "hello", tenant: str = "acme", **fields: Any) -> bytes:
-    """Return a message as JSON."""
-    return json.dumps({"tenant_id": tenant, "message_id": f"m{number}", "text": text, **fields}).encode()
+    """Return a message as JSON, with what a person might write of themselves in it."""
+    plain = {"tenant_id": tenant, "message_id": f"m{number}", "text": f"{text} {planted.WORDS}"}
+    known = {"author_id": planted.EMAIL, "context": CONTEXT, "profile": planted.WORDS}
+    return json.dumps(plain | known | fields).encode()
 
 
 @asynccontextmanager
@@ -110,6 +114,7 @@ async def send(
                 value,
                 key=f"k{number}".encode(),
                 partition=number % count if partition is None else partition,
+                headers=[planted.HEADER],
             )
             for number, value in enumerate(values)
         ]

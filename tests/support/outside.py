@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from tests.support import planted
 from tests.support.waiting import wait_until
 
 Place = tuple[int, int]
@@ -47,7 +48,7 @@ def messages(count: int, text: str, tenants: int = 4) -> list[tuple[bytes, bytes
     made = []
     for number in range(count):
         tenant = f"tenant-{number % tenants}"
-        value = {"tenant_id": tenant, "message_id": f"m{number}", "text": f"{text} {number}"}
+        value = {"tenant_id": tenant, "message_id": f"m{number}", "text": f"{text} {number} {planted.WORDS}"}
         made.append((f"{tenant}/c{number % 97}".encode(), json.dumps(value).encode()))
     return made
 
@@ -117,5 +118,6 @@ def alive(pids: Iterable[int]) -> list[int]:
 def environment(bootstrap: str, prefix: str, **settings: object) -> dict[str, str]:
     """Return this process's environment with a worker's settings in it."""
     wanted = {"bootstrap_servers": bootstrap, "topic_prefix": prefix, "group_id": f"{prefix}group", "web_port": 0}
-    named = {f"RSAFE_{name.upper()}": str(value) for name, value in (wanted | settings).items()}
+    named = {"PLATFORM_API_KEY": planted.API_KEY}
+    named |= {f"RSAFE_{name.upper()}": str(value) for name, value in (wanted | settings).items()}
     return {**{name: value for name, value in os.environ.items() if not name.startswith("RSAFE_")}, **named}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from tests.support import planted
 from worker.policy.combine import AcceptedPolicy
 from worker.policy.model import record_digest
 from worker.records import Category, Clause, Policy
@@ -23,8 +24,8 @@ def clause(id: str, text: str = "Something.") -> Clause:  # noqa: A002  (the rec
 
 
 def policy(*categories: Category, version: int = 1, title: str = "A policy", **fields: Any) -> Policy:
-    """Build a policy record."""
-    return Policy(title=title, version=version, categories=categories, **fields)
+    """Build a policy record; who wrote it stands in it."""
+    return Policy(title=title, version=version, categories=categories, **{"author": planted.EMAIL} | fields)
 
 
 def accepted(scope: str, record: Policy, offset: int = 0) -> AcceptedPolicy:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.support import policy_topics
+from tests.support import planted, policy_topics
 from tests.support.dataplane import read_all, running, send, until_verdicts, verdict_of
 from worker.audit import replay
 from worker.audit.replay_plan import ReplayPlan
@@ -26,7 +26,8 @@ NOW: Final = ReplayPolicies(mode="now", history_end=0)
 
 def policy(*categories: Mapping[str, Any], version: int = 1, **fields: Any) -> bytes:
     """Return a policy record as JSON."""
-    return json.dumps({"title": "Rules", "version": version, "categories": categories, **fields}).encode()
+    known = {"title": "Rules", "version": version, "categories": categories, "author": planted.NAME}
+    return json.dumps(known | fields).encode()
 
 
 def text_of(number: int) -> str:
@@ -38,7 +39,8 @@ def text_of(number: int) -> str:
 def message(number: int, text: str | None = None, **fields: Any) -> bytes:
     """Return a message of one of two tenants, in one of two languages."""
     tenant, language = ("acme", "bazaar")[number % 2], ("en", "de")[number // 2 % 2]
-    plain = {"tenant_id": tenant, "message_id": f"m{number}", "language": language, "text": text or text_of(number)}
+    said = f"{text or text_of(number)} {planted.WORDS}"
+    plain = {"tenant_id": tenant, "message_id": f"m{number}", "language": language, "text": said}
     return json.dumps(plain | fields).encode()
 
 

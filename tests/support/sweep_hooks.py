@@ -24,7 +24,6 @@ EVERYTHING: Final = (*planted.PERSONAL, *planted.SECRETS)
 #: Commands whose purpose is to show what somebody wrote: on standard output they may.
 SHOW_TEXT: Final = (
     ("audit", "explain"),
-    ("audit", "overrides"),
     ("dlq", "show"),
     ("judge",),
     ("policy", "export"),

@@ -39,6 +39,8 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
     "commands": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}),
     "cli": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo", "commands"}),
     "docs": frozenset({"leaf", "schemas", "cli"}),
+    # What it is made of: reads locks and metadata, and nothing of the program but its jars.
+    "supply": frozenset({"leaf"}),
     "__main__": frozenset({"cli"}),
 }
 #: Libraries that one place alone may import, so that they can be changed there.
@@ -59,6 +61,8 @@ SEAMS: Final[dict[str, frozenset[str]]] = {
     "trl": frozenset({"worker.train.rl.grpo"}),
     "typer": frozenset({"worker.cli", "worker.docs", "worker.commands"}),
     "yaml": frozenset({"worker.schemas.asyncapi"}),
+    "cyclonedx": frozenset({"worker.supply.sbom"}),
+    "license_expression": frozenset({"worker.supply.licences"}),
     "pyarrow": frozenset({"worker.audit.parquet", "worker.train.data.hub"}),
 }
 #: Who may make a Kafka client, and why it is not ``worker.kafka`` that does.
@@ -68,7 +72,13 @@ CLIENT_MAKERS: Final = {
 }
 CLIENTS: Final = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient"}
 #: Started from outside; nobody imports them.
-ENTRIES: Final = {"worker.__main__", "worker.attacks.__main__", "worker.docs", "worker.schemas.__main__"}
+ENTRIES: Final = {
+    "worker.__main__",
+    "worker.attacks.__main__",
+    "worker.docs",
+    "worker.schemas.__main__",
+    "worker.supply.__main__",
+}
 #: Libraries that take seconds to import, or start threads and processes of their own when imported.
 HEAVY: Final = {"vllm", "faust", "mode", "torch", "transformers", "sklearn", "matplotlib"}
 

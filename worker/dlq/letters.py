@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from worker.client import Place, read_dead_letter
 from worker.dead_letter import originals_of
+from worker.records import NAME_PATTERN
 
 #: Names the source of a message that was sent again: ``<topic>/<partition>/<offset>``.
 REDRIVE_OF: Final = "redrive_of"
@@ -111,10 +113,10 @@ def marked(letters: list[Letter], redriven: Mapping[str, Place]) -> list[Letter]
 
 
 def _tenant(value: bytes | None) -> str | None:
-    """Return the tenant that a value names, if it is JSON at all."""
+    """Return the tenant that a value names, if it is JSON at all; what cannot be a tenant's id may be anything."""
     try:
         fields: Any = msgspec.json.decode(value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found = fields.get("tenant_id") if isinstance(fields, dict) else None
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, str) and re.match(NAME_PATTERN, found) else None
