@@ -15,7 +15,7 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from tests.conftest import KafkaAddress
-from tests.support import policy_topics as topics
+from tests.support import planted, policy_topics as topics
 from tests.support.dataplane import (
     make_topics,
     message,
@@ -120,7 +120,7 @@ async def has_decisions(settings: Settings, count: int) -> bool:
 def check(found: Explanation) -> None:
     """Assert what must be known of the message that was for sale."""
     assert found.message.message is not None
-    assert found.message.message.text == "buy this"
+    assert found.message.message.text == f"buy this {planted.WORDS}"
     assert found.policy.effective is not None
     assert found.deciding is not None
     assert (found.deciding.rule, found.deciding.action, found.deciding.agrees) == ("category", "hold", True)

@@ -22,12 +22,14 @@ _SEGMENT: Final = re.compile(r"\d{20}\.log")
 _PARTITION: Final = re.compile(r"(?P<topic>.+)-\d+")
 #: Topics whose records hold ids, numbers and digests, and no word of a user.
 CLOSED: Final = frozenset(
-    {"commands", "policy-applied", "replay-verdicts", "replays", "shadow-verdicts", "verdicts", "__consumer_offsets"}
+    {"commands", "policy-applied", "replay-verdicts", "shadow-verdicts", "verdicts", "__consumer_offsets"}
 )
 #: Topics of reasoning: their texts follow the policy's level.
 TRACES: Final = frozenset({"replay-traces", "shadow-traces", "traces"})
-#: Topics that platforms, tenants and people write, word for word.
-OPEN: Final = frozenset({"dead-letters", "exceptions", "messages", "overrides", "policies", "policy-history"})
+#: Topics that hold what platforms, tenants and people write, word for word; a replay keeps the policy it tries.
+OPEN: Final = frozenset(
+    {"dead-letters", "exceptions", "messages", "overrides", "policies", "policy-history", "replays"}
+)
 #: Headers of a dead letter that the worker adds; all others are the sender's.
 _OURS: Final = dead_letter.OURS - {dead_letter.RAW_NAME}
 
@@ -78,7 +80,7 @@ def _keeps_no_text(name: str, value: bytes) -> bool:
 
 
 def _is_ours(name: str, header: str) -> bool:
-    return name in CLOSED | TRACES | {"policy-history"} or (name == "dead-letters" and header in _OURS)
+    return name in CLOSED | TRACES | {"policy-history", "replays"} or (name == "dead-letters" and header in _OURS)
 
 
 def _records(path: Path) -> Iterator[Any]:

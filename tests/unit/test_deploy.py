@@ -30,6 +30,10 @@ FILES: Final = ("docker-compose.yml", "deploy/compose.gpu.yml", "deploy/Dockerfi
 VARIABLES: Final = {ENV_PREFIX + name.upper(): name for name in field_names()}
 #: What stands for a variable that somebody has to set.
 GIVEN: Final = {"RSAFE_MODEL": "/models/x", "MODELS_DIR": "/models"}
+#: Variables that say where something is written.
+WRITTEN: Final = re.compile(
+    r"_(?:CACHE_HOME|CONFIG_HOME|CACHE_ROOT|CONFIG_ROOT|CACHE_DIR|CACHE_PATH|BASE)$|^HF_HOME$|^MPL"
+)
 #: Python of a base image.
 PYTHONS: Final = {"ubuntu24.04": "3.12", "ubuntu:24.04": "3.12"}
 #: Kafka's settings that one machine in a container needs beside those of the embedded broker.
@@ -276,15 +280,46 @@ def test_the_image_does_not_run_as_root() -> None:
     """The last user is another one, whose home is the volume that is kept; all it writes goes there."""
     user = instructions("USER")
     home = environment_of_image()["HOME"]
-    caches = [value for key, value in environment_of_image().items() if key.endswith(("CACHE_HOME", "CACHE_DIR"))]
+    steps = " ".join(instructions("RUN"))
+    caches = [value for key, value in environment_of_image().items() if WRITTEN.search(key)]
 
-    assert user == ["rsafe"]
-    assert re.search(rf"useradd .*--home-dir {home} rsafe", " ".join(instructions("RUN")))
+    assert user == ["10001:10001"]
+    assert "groupadd --system --gid 10001 rsafe" in steps
+    assert re.search(rf"useradd .*--uid 10001 --gid 10001 .*--home-dir {home} rsafe", steps)
     assert instructions("VOLUME") == [home]
-    assert caches
+    assert len(caches) >= 11
     assert all(path.startswith(f"{home}/") for path in caches)
-    assert BASE["worker"]["read_only"] is True
     assert BASE["worker"]["volumes"] == [f"worker-cache:{home}"]
+    assert {service["user"] for name, service in BASE.items() if name != "kafka"} == set(user)
+
+
+@pytest.mark.parametrize("service", BASE)
+def test_a_service_may_do_little(service: str) -> None:
+    """No root, no capability, none to be gained, and a root file system that cannot be written."""
+    given = BASE[service]
+
+    assert not given["user"].startswith(("0", "root"))
+    assert given["read_only"] is True
+    assert given["cap_drop"] == ["ALL"]
+    assert given["security_opt"] == ["no-new-privileges:true"]
+    assert "cap_add" not in given
+    assert "privileged" not in given
+    assert any(place.split(":")[0] == "/tmp" for place in given["tmpfs"])  # noqa: S108  (inside the container)
+
+
+def test_the_overlay_takes_nothing_back() -> None:
+    """What a service may do is said in one file."""
+    said = {key for service in GPU.values() for key in service}
+
+    assert said & {"user", "read_only", "tmpfs", "cap_drop", "cap_add", "security_opt", "privileged"} == set()
+
+
+def test_modules_are_compiled_in_the_image() -> None:
+    """Nothing can be written beside them later, and a start that compiles them takes long."""
+    steps = [step for line in instructions("RUN") for step in line.split("&&") if "uv pip install" in step]
+
+    assert len(steps) == 2
+    assert all("--compile-bytecode" in step for step in steps)
 
 
 def test_volumes_are_declared() -> None:

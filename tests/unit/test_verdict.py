@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from msgspec import UNSET, structs
 
+from tests.support import planted
 from worker.judge.judgement import NO_USAGE, Judgement
 from worker.judge.verdict import FALLBACK_ACTION, Attempt, Decision, decide, verdict
 from worker.policy.model import NO_POLICY, EffectiveCategory, EffectivePolicy, Judging
@@ -21,7 +22,9 @@ from worker.records import (
     Span,
     Status,
     Timing,
+    TraceLevel,
     Usage,
+    encode,
     sha256_hex,
     verdict_id,
 )
@@ -307,3 +310,34 @@ def test_the_id_does_not_depend_on_policy_or_model() -> None:
     second, _ = verdict(other, Judgement(status="timeout"), None)
 
     assert first.verdict_id == second.verdict_id
+
+
+#: Made up, each in the form of its kind; the last ones only look like personal data.
+SAID: Final = (
+    *planted.PERSONAL,
+    "+49 (30) 901820",
+    "4000004711047117",
+    "192.0.2.47",
+    "2001:db8::4711",
+    "@zaphira_q",
+    "2026-11-21",
+    "19.99 EUR",
+    "10:30",
+    "order 48213",
+)
+
+
+@pytest.mark.parametrize("level", ["redacted", "none"])
+@pytest.mark.parametrize("said", SAID)
+def test_nothing_that_was_said_is_in_a_record_without_prose(level: TraceLevel, said: str) -> None:
+    """Nothing is looked for and cut out: no prose is written at all, so that no kind of data can be forgotten."""
+    quoted = f'They write "{said}", so it is unsafe.'
+    judgement = judged(0.9, T_HATE, reasoning=quoted, raw=f"{quoted} unsafe", model_label="unsafe")
+    message = Message(tenant_id="shop", message_id="m1", text=said, author_id=said)
+
+    record, trace = verdict(structs.replace(ATTEMPT, message=message), judgement, policy(trace=level))
+
+    assert (trace is None) == (level == "none")
+    assert said not in (encode(record) + (encode(trace) if trace else b"")).decode()
+    if trace is not None:
+        assert trace.reasoning_digest == sha256_hex(quoted.encode())
