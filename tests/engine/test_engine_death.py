@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.engine.conftest import settings
+from tests.support import planted
 from tests.support.judging import message, policy
 from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
@@ -79,10 +80,19 @@ async def test_a_dead_or_hung_engine_is_noticed(model: Path, number: signal.Sign
 
 
 async def test_a_killed_worker_leaves_nothing(model: Path) -> None:
-    """SIGKILL for the worker ends its engine too, which stands in a session of its own, out of the terminal's reach."""
+    """SIGKILL for the worker ends its engine too, which stands in a session of its own, out of the terminal's reach.
+
+    What lets the worker in to Kafka and elsewhere is in no environment but its own. (The engine writes its title over
+    what the kernel shows of its own; ``test_child_environment.py`` looks at what it is started with.)
+    """
     command = [sys.executable, "-m", "tests.support.engine_holder", str(model)]
     holder = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+        *command,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"RSAFE_SASL_PASSWORD": planted.PASSWORD, "PLATFORM_API_KEY": planted.API_KEY},
     )
     try:
         assert holder.stdout is not None
@@ -90,6 +100,7 @@ async def test_a_killed_worker_leaves_nothing(model: Path) -> None:
         processes = engine_processes(holder.pid)
         everything = psutil.Process(holder.pid).children(recursive=True)
         sessions = [os.getsid(one.pid) for one in processes]
+        own, *others = [str(one.environ()) for one in (psutil.Process(holder.pid), *everything)]
 
         holder.kill()
         await wait_until(lambda: gone(everything), what="nothing is left")
@@ -101,6 +112,8 @@ async def test_a_killed_worker_leaves_nothing(model: Path) -> None:
     assert (first, rest) == (b"up\n", b"")
     assert processes
     assert sessions == [one.pid for one in processes]
+    assert planted.found(own) == [*planted.SECRETS]
+    assert [planted.found(one) for one in others] == [[]] * len(everything)
 
 
 async def test_one_message_without_kafka(model: Path) -> None:

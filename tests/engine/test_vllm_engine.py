@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+from typing import Any
 
 import pytest
 
 from tests.support.tiny_model import tiny_tokens
 from worker.errors import PromptTooLong, RequestFailed
 from worker.judge.engine import Engine, Request
+from worker.logs import Discreet
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -120,3 +123,12 @@ async def test_steps_are_signs_of_life(engine: Engine) -> None:
     assert len(await running) == 8
     assert longest_s < 5.0
     assert engine.quiet_s() == 0.0
+
+
+async def test_no_request_is_logged(engine: Engine) -> None:
+    """The library's log of requests holds prompts and is off; what else it logs is written as this program does."""
+    running: Any = engine
+
+    assert running._llm.log_requests is False
+    assert logging.getLogger("vllm").handlers
+    assert all(isinstance(handler.formatter, Discreet) for handler in logging.getLogger("vllm").handlers)

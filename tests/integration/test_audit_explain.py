@@ -15,7 +15,8 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from tests.conftest import KafkaAddress
-from tests.support import planted, policy_topics as topics
+from tests.support import planted
+from tests.support import policy_topics as topics
 from tests.support.dataplane import (
     make_topics,
     message,
