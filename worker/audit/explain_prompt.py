@@ -14,8 +14,8 @@ from worker.judge.folder import find_model, model_name
 from worker.judge.tally import Tally, prompt_digest
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
-from worker.policy.model import EffectivePolicy, Panel
-from worker.records import Message, Verdict
+from worker.policy.model import Call, EffectivePolicy
+from worker.records import Message, Verdict, or_none
 
 #: Which prompts a call may have asked with, by the policy's ``reasoning``: True is one that asks for reasoning.
 #: One whose prompt did not fit asked with none.
@@ -72,7 +72,7 @@ class _Maker:
 
     def prompt(self, verdict: Verdict, message: Message, policy: EffectivePolicy, model: str) -> Prompt:
         tried: list[tuple[str, list[list[int]]]] = []
-        calls = [self._calls(panel, message, policy) for panel in policy.panels]
+        calls = [self._calls(call, message) for call in policy.calls_for(or_none(message.language))]
         for chosen in product(*calls):
             prompts = [ids for call in chosen for ids in call]
             digest = _digest(prompts)
@@ -94,14 +94,14 @@ class _Maker:
             else f"built with the template and tokenizer of {model}{other}; name its model's folder",
         )
 
-    def _calls(self, panel: Panel, message: Message, policy: EffectivePolicy) -> list[list[list[int]]]:
-        head = self._tokens.encode(prompt.prefix(self._template, panel, message.role))
+    def _calls(self, call: Call, message: Message) -> list[list[list[int]]]:
+        head = self._tokens.encode(prompt.prefix(self._template, call.panel, message.role))
         head += self._tokens.encode(prompt.conversation(self._template, message))
         made = {
             reasoned: head + self._tokens.encode(prompt.opening(self._template, reasoning=reasoned))
             for reasoned in (False, True)
         }
-        return [[made[reasoned] for reasoned in asked] for asked in _ASKED[policy.judging.reasoning]]
+        return [[made[reasoned] for reasoned in asked] for asked in _ASKED[call.asking.reasoning]]
 
 
 def _digest(prompts: list[list[int]]) -> str | None:

@@ -24,12 +24,11 @@ from worker.audit.replay_plan import is_control, wants_message, wants_original
 from worker.audit.replay_policies import Resolver
 from worker.config import Settings
 from worker.errors import AuditError, DecodeError, EngineAborted, EngineDead, EngineError
-from worker.judge.judgement import Judge, Judgement
+from worker.judge.judgement import UNSPOKEN, Judge, Judgement
 from worker.policy.model import EffectivePolicy
-from worker.records import Message, Status, decode_message
+from worker.records import Message, Status, decode_message, or_none
 from worker.replay_records import ReplayCounts, ReplayRange, ReplayRun
 from worker.stream.backoff import Backoff
-from worker.stream.pipeline import speaks
 
 logger: Final = logging.getLogger(__name__)
 #: An engine that cuts the same message short so often will not answer any more.
@@ -239,8 +238,8 @@ async def _judgement(judge: Judge, chosen: Chosen) -> Judgement:
     """
     if chosen.policy is None:
         return Judgement(status="policy_missing")
-    if not speaks(chosen.policy, chosen.message):
-        return Judgement(status="language_unsupported")
+    if not chosen.policy.calls_for(or_none(chosen.message.language)):
+        return UNSPOKEN
     backoff = Backoff(most_s=1.0)
     for _ in range(_MOST_ABORTS):
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from worker import kafka
 from worker.config import Settings
@@ -56,7 +56,7 @@ class PolicyArchive:
             return None
         policy = self._built.get(ref)
         if policy is None:
-            policy = self.combined(ref.parts)
+            policy = _as_it_was(self.combined(ref.parts), ref)
             if policy is None or policy.digest != ref.digest:
                 raise _unresolved()
             if len(self._built) >= _MOST_CACHED:
@@ -246,6 +246,13 @@ async def read_archive(settings: Settings, end: int) -> PolicyArchive:
                 # As for the workers: what is no decision decides nothing.
                 continue
         return PolicyArchive(entries)
+
+
+def _as_it_was(policy: EffectivePolicy | None, ref: PolicyRef) -> EffectivePolicy | None:
+    """Return a policy as verdicts were given before the floor's call was asked by the floor alone, if it was so."""
+    if policy is None or policy.digest == ref.digest:
+        return policy
+    return structs.replace(policy, judging=structs.replace(policy.judging, floor=UNSET))
 
 
 def _place(scope: str) -> str:

@@ -21,7 +21,7 @@ from worker.judge.engine_env import environment
 from worker.judge.evidence import spans
 from worker.judge.fingerprint import file_digests, fingerprint, model_key
 from worker.judge.folder import find_model, model_name, warn_of_demo
-from worker.judge.judgement import Judgement
+from worker.judge.judgement import UNSPOKEN, Judgement
 from worker.judge.merge import merge
 from worker.judge.phases import Phases, Task
 from worker.judge.plan import LONG_CHARS, Plans
@@ -29,8 +29,8 @@ from worker.judge.salt import cache_salt
 from worker.judge.tally import Tally, prompt_digest, total
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
-from worker.policy.model import EffectivePolicy, Panel
-from worker.records import Message, ModelRef
+from worker.policy.model import Call, EffectivePolicy
+from worker.records import Message, ModelRef, or_none
 
 EngineFactory = Callable[[Settings, Path], Engine]
 #: Placeholders make a text shorter; one that is longer than this many windows is not looked at.
@@ -122,10 +122,13 @@ class RsafeJudge:
         """
         engine = self._running()
         began_s = time.perf_counter()
-        tallies = [Tally() for _ in policy.panels]
+        language = or_none(message.language)
+        calls = policy.calls_for(language)
+        tallies = [Tally() for _ in calls]
         try:
             conversation_ids = await self._conversation_ids(message)
-            merged = merge(await self._panels(engine, message, policy, conversation_ids, tallies, priority))
+            found = await self._panels(engine, message, calls, conversation_ids, tallies, priority)
+            merged = merge(found if policy.speaks(language) else [*found, UNSPOKEN])
         except PromptTooLong as error:
             merged = Judgement(status=error.status)
         return structs.replace(
@@ -193,19 +196,19 @@ class RsafeJudge:
         self,
         engine: Engine,
         message: Message,
-        policy: EffectivePolicy,
+        calls: Sequence[Call],
         conversation_ids: Sequence[int],
         tallies: Sequence[Tally],
         priority: int,
     ) -> list[Judgement]:
         """Judge by every panel at the same time."""
-        calls = [
-            self._panel(engine, panel, message, policy, conversation_ids, tally, priority)
-            for panel, tally in zip(policy.panels, tallies, strict=True)
+        asked = [
+            self._panel(engine, call, message, conversation_ids, tally, priority)
+            for call, tally in zip(calls, tallies, strict=True)
         ]
-        if len(calls) == 1:
-            return [await calls[0]]
-        tasks = [asyncio.ensure_future(call) for call in calls]
+        if len(asked) == 1:
+            return [await asked[0]]
+        tasks = [asyncio.ensure_future(one) for one in asked]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -215,9 +218,8 @@ class RsafeJudge:
     async def _panel(
         self,
         engine: Engine,
-        panel: Panel,
+        call: Call,
         message: Message,
-        policy: EffectivePolicy,
         conversation_ids: Sequence[int],
         tally: Tally,
         priority: int,
@@ -225,12 +227,12 @@ class RsafeJudge:
         try:
             async with deadline(self._settings.request_timeout_s, engine.quiet_s):
                 task = Task(
-                    plan=await self._plans.get(panel, message.role),
+                    plan=await self._plans.get(call.panel, message.role),
                     conversation_ids=conversation_ids,
-                    reasoning=policy.judging.reasoning,
-                    band=policy.judging.review_band,
+                    reasoning=call.asking.reasoning,
+                    band=call.asking.review_band,
                     priority=priority,
-                    cache_salt=cache_salt(self._settings.cache_salt, panel, message.tenant_id),
+                    cache_salt=cache_salt(self._settings.cache_salt, call.panel, message.tenant_id),
                 )
                 return await self._phases.run(task, tally)
         except (EngineDead, EngineAborted):

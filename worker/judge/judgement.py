@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -56,6 +56,10 @@ class Judgement(Struct, frozen=True, kw_only=True):
     prompt_digest: str | None = None
     usage: Usage = NO_USAGE
     engine_ms: float = 0.0
+
+
+#: Stands for the calls that were not made, since not all parts of the policy take the message's language.
+UNSPOKEN: Final = Judgement(status="language_unsupported")
 
 
 class Judge(Protocol):

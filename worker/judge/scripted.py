@@ -16,9 +16,11 @@ import re
 import time
 from typing import Final, get_args
 
-from worker.judge.judgement import Judgement
+from msgspec.structs import replace
+
+from worker.judge.judgement import Finding, Judgement
 from worker.policy.model import EffectivePolicy
-from worker.records import Message, ModelRef, Status, Usage, sha256_hex
+from worker.records import Message, ModelRef, Status, Usage, or_none, sha256_hex
 
 _TAG: Final = re.compile(r"\[(unsafe|fail|sleep):([^\[\]]{1,64})\]")
 _FAILURES: Final = {status: status for status in get_args(Status) if status != "judged"}
@@ -51,13 +53,14 @@ class ScriptedJudge:
             await asyncio.sleep(min(sleep_ms, _MAX_SLEEP_MS) / 1000)
         failure = next((_FAILURES[value] for kind, value in tags if kind == "fail" and value in _FAILURES), None)
         wanted = {value for kind, value in tags if kind == "unsafe"}
-        cited = (
-            tuple((item.scope, item.id) for item in policy.judging.categories if item.id in wanted) if wanted else ()
-        )
+        language = or_none(message.language)
+        asked = [item for call in policy.calls_for(language) for item in call.panel.categories] if wanted else []
+        cited = tuple((item.scope, item.id) for item in asked if item.id in wanted)
         engine_ms = (time.perf_counter() - began_s) * 1000
         if failure is not None:
             return Judgement(status=failure, reasoning=f"Rule [fail:{failure}] fired.", engine_ms=engine_ms)
-        return _answer(cited, self.estimate_tokens(message), engine_ms)
+        answer = _answer(cited, self.estimate_tokens(message), engine_ms)
+        return answer if policy.speaks(language) else replace(answer, status="language_unsupported")
 
     def estimate_tokens(self, message: Message) -> int:
         """Return about a quarter of the text's length."""
@@ -80,6 +83,7 @@ def _answer(cited: tuple[tuple[str, str], ...], tokens: int, engine_ms: float) -
         score=1.0 if cited else 0.0,
         score_method="direct",
         cited=cited,
+        findings=(Finding(score=1.0, cited=cited),) if cited else (),
         reasoning=reasoning,
         raw=f"{reasoning}\n{label}",
         usage=Usage(prompt_tokens=tokens, cached_tokens=0, reasoning_tokens=0, output_tokens=1),

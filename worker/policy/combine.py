@@ -10,6 +10,8 @@ Who may say what:
 * **What a part leaves out, it leaves to the others.** Where several speak: the strictest action on
   failure, default action and reasoning, the most private trace, the widest review band, the languages
   that all of them name.
+* **The floor's call is asked as the floor says**: reasoning, band and languages of the floor's record, with
+  the defaults where it is silent, so that nobody else decides how thoroughly the floor is judged.
 * **Floor apart** (``floor_mode``): joined only where the platform says so and nobody asks for
   ``separate``, since prose of a tenant can talk a model out of what stands in the same prompt.
 """
@@ -20,12 +22,14 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from typing import Final, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from worker.policy.model import (
     DEFAULT_ACTION,
     DEFAULT_SEVERITY,
     DEFAULT_THRESHOLD,
+    REASONINGS,
+    Asking,
     EffectiveCategory,
     EffectivePolicy,
     Judging,
@@ -39,7 +43,6 @@ from worker.records import (
     FloorMode,
     Policy,
     PolicyPart,
-    Reasoning,
     Status,
     TraceLevel,
     stricter,
@@ -48,8 +51,6 @@ from worker.records import (
 #: Stands for "no language at all" where the parts have none in common: an empty list means all
 #: languages, and this matches no language tag, so each message ends as ``language_unsupported``.
 NO_LANGUAGE: Final = ("-",)
-#: From cheap to thorough; the later wins.
-_REASONING: Final[tuple[Reasoning, ...]] = ("never", "when_unsure", "always")
 #: From open to private; the later wins.
 _TRACE: Final[tuple[TraceLevel, ...]] = ("full", "redacted", "none")
 
@@ -86,13 +87,26 @@ def combine(
         prose=tuple(Prose(scope=part.scope, text=part.policy.text) for part in parts if part.policy.text),
         default_action=default,
         on_failure=_on_failure(policies, silent="allow" if floor is None else DEFAULT_FAILURE),
-        reasoning=_strictest((one.reasoning for one in policies), _REASONING, "always"),
+        reasoning=_strictest((one.reasoning for one in policies), REASONINGS, "always"),
         review_band=_widest([one.review_band for one in policies if one.review_band is not UNSET]),
         trace=_strictest((one.trace for one in policies), _TRACE, "full"),
         languages=_common([one.languages for one in policies if one.languages]),
         floor_mode=_floor_mode(floor, policies),
     )
+    judging = judging if floor is None else structs.replace(judging, floor=_floor_asking(floor.policy, judging))
     return EffectivePolicy(judging=judging, parts=tuple(_part(part) for part in parts))
+
+
+def _floor_asking(floor: Policy, judging: Judging) -> Asking | UnsetType:
+    """Return how the floor asks; unset where it has no words to ask about, or all parts together ask so too."""
+    asking = Asking(
+        reasoning=floor.reasoning or "always",
+        review_band=floor.review_band or None,
+        languages=floor.languages or (),
+    )
+    together = Asking(reasoning=judging.reasoning, review_band=judging.review_band, languages=judging.languages)
+    has_words = bool(floor.categories or floor.text)
+    return asking if has_words and asking != together else UNSET
 
 
 def _part(accepted: AcceptedPolicy) -> PolicyPart:

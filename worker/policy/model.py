@@ -5,11 +5,12 @@ Pure. ``combine.py`` builds these values from policy records; judge, stream and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from worker.records import (
     PLATFORM,
@@ -30,6 +31,8 @@ from worker.records import (
 DEFAULT_THRESHOLD: Final = 0.5
 DEFAULT_SEVERITY: Final[Severity] = "medium"
 DEFAULT_ACTION: Final[Action] = "review"
+#: From cheap to thorough; the later wins.
+REASONINGS: Final[tuple[Reasoning, ...]] = ("never", "when_unsure", "always")
 #: Fields of a policy record that say nothing about how a text is judged.
 NOT_JUDGING: Final = frozenset({"version", "author", "reason", "updated_at", "golden", "min_pass"})
 
@@ -55,8 +58,20 @@ class Prose(Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Asking(Struct, frozen=True, kw_only=True):
+    """How a call is asked: whether the model reasons, inside which scores it is unsure, for which languages."""
+
+    reasoning: Reasoning = "always"
+    review_band: tuple[float, float] | None = None
+    languages: tuple[str, ...] = ()
+
+
 class Judging(Struct, frozen=True, kw_only=True):
-    """Everything of an effective policy that can change a verdict; its canonical JSON is digested."""
+    """Everything of an effective policy that can change a verdict; its canonical JSON is digested.
+
+    ``floor`` is how the floor's call is asked; unset where that is no different from what all parts say
+    together, so that it changes no digest there.
+    """
 
     categories: tuple[EffectiveCategory, ...]
     prose: tuple[Prose, ...] = ()
@@ -67,6 +82,7 @@ class Judging(Struct, frozen=True, kw_only=True):
     trace: TraceLevel = "full"
     languages: tuple[str, ...] = ()
     floor_mode: FloorMode = "separate"
+    floor: Asking | UnsetType = UNSET
 
 
 class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
@@ -106,6 +122,23 @@ class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
             return (Panel(categories=self.judging.categories, prose=self.judging.prose),)
         return (Panel(categories=floor, prose=floor_prose), Panel(categories=own, prose=own_prose))
 
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """The panels, each with how it is asked: what holds the floor's words is asked as the floor says."""
+        judging = self.judging
+        own = Asking(reasoning=judging.reasoning, review_band=judging.review_band, languages=judging.languages)
+        if judging.floor is UNSET:
+            return tuple(Call(panel=panel, asking=own) for panel in self.panels)
+        return tuple(Call(panel=panel, asking=_asking(panel, judging.floor, own)) for panel in self.panels)
+
+    def calls_for(self, language: str | None) -> tuple[Call, ...]:
+        """Return the calls that a message of this language needs; its author may have named none."""
+        return tuple(call for call in self.calls if takes(call.asking.languages, language))
+
+    def speaks(self, language: str | None) -> bool:
+        """Tell whether all parts take the language; where not, the status is ``language_unsupported``."""
+        return takes(self.judging.languages, language)
+
     def on_failure(self, status: Status) -> Action:
         """Return the action for a message that could not be judged (``review`` if nothing is said)."""
         return self.judging.on_failure.get(status, "review")
@@ -116,6 +149,32 @@ class Panel(Struct, frozen=True, kw_only=True):
 
     categories: tuple[EffectiveCategory, ...]
     prose: tuple[Prose, ...] = ()
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A panel, and how it is asked."""
+
+    panel: Panel
+    asking: Asking
+
+
+def takes(languages: Sequence[str], language: str | None) -> bool:
+    """Tell whether a language is one of a list; ``en`` takes ``en-GB`` too (RFC 4647, basic filtering)."""
+    if not languages or not language:
+        return True
+    given = language.casefold()
+    return any(given == listed or given.startswith(listed + "-") for listed in map(str.casefold, languages))
+
+
+def _asking(panel: Panel, floor: Asking, own: Asking) -> Asking:
+    """Return how a panel is asked: the floor's by the floor alone, a joined one by the stricter of both."""
+    scopes = {category.scope for category in panel.categories} | {prose.scope for prose in panel.prose}
+    if PLATFORM not in scopes:
+        return own
+    if scopes == {PLATFORM}:
+        return floor
+    reasoning = max(floor.reasoning, own.reasoning, key=REASONINGS.index)
+    return Asking(reasoning=reasoning, review_band=own.review_band, languages=floor.languages)
 
 
 class Rehearsal(Struct, frozen=True, kw_only=True):

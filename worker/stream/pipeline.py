@@ -187,7 +187,7 @@ class Pipeline:
     def _begin(self, work: Work) -> None:
         """Give a message to the judge, under the policy in force now."""
         policy = self._policies.resolve(work.tenant_id, or_none(work.message.channel_id))
-        if policy is not None and speaks(policy, work.message):
+        if policy is not None and policy.calls_for(or_none(work.message.language)):
             task = spawn(self._run(work, policy), self._state.fail)
             self._running[work.order] = (work, task)
             return
@@ -269,12 +269,3 @@ def _milliseconds(seconds: float) -> float:
 def _status(error: EngineError) -> Status:
     known: dict[str, Status] = {"engine_error": "engine_error", "timeout": "timeout", "too_long": "too_long"}
     return known.get(error.status, "engine_error")
-
-
-def speaks(policy: EffectivePolicy, message: Message) -> bool:
-    """Tell whether the policy takes the message's language; ``en`` takes ``en-GB`` too (RFC 4647, basic filtering)."""
-    languages = policy.judging.languages
-    if not languages or not message.language:
-        return True
-    given = message.language.casefold()
-    return any(given == listed or given.startswith(listed + "-") for listed in map(str.casefold, languages))

@@ -18,13 +18,12 @@ from msgspec import Struct
 
 from worker.config import Settings
 from worker.errors import EngineError
-from worker.judge.judgement import Judge, Judgement
+from worker.judge.judgement import UNSPOKEN, Judge, Judgement
 from worker.metrics import Metrics
 from worker.policy.model import Rehearsal
 from worker.policy.source import PolicySource, RehearsalSource
 from worker.records import Message, Source, Timing, or_none, sha256_hex
 from worker.stream.buffer import MIB
-from worker.stream.pipeline import speaks
 from worker.stream.shadow_output import Rehearsed, ShadowOutput
 from worker.stream.work import held_bytes, source_of
 
@@ -174,8 +173,8 @@ class Shadow:
             self._drop("size")
 
     async def _judged(self, message: Message, rehearsal: Rehearsal) -> Judgement:
-        if not speaks(rehearsal.effective, message):
-            return Judgement(status="language_unsupported")
+        if not rehearsal.effective.calls_for(or_none(message.language)):
+            return UNSPOKEN
         try:
             return await self._judge.judge(message, rehearsal.effective, priority=PRIORITY)
         except EngineError as error:

@@ -20,11 +20,13 @@ from worker.attacks.run import floor_policy, under_hostile_policies
 from worker.config import Settings
 from worker.errors import PolicyInvalid
 from worker.judge.judge import RsafeJudge
+from worker.judge.judgement import Finding
+from worker.judge.verdict import decide
 from worker.policy.accept import Setting, check
 from worker.policy.combine import combine
 from worker.policy.model import EffectivePolicy
 from worker.policy.scope import Scope
-from worker.records import Message, Policy
+from worker.records import Category, FloorMode, Message, Policy
 
 TEXT: Final = "we meet at the bridge"
 #: A floor that says itself what it wants, so that no tenant can say it in its place.
@@ -123,25 +125,62 @@ async def test_no_policy_changes_the_floors_calls(rig: tuple[RsafeJudge, FakeEng
     assert len(seen) == 1
 
 
-async def test_a_silent_floor_leaves_two_things_to_tenants(rig: tuple[RsafeJudge, FakeEngine]) -> None:
-    """Known and stated: what a floor leaves out, tenants may say: reasoning and languages.
+async def test_a_silent_floor_leaves_nothing_to_tenants(rig: tuple[RsafeJudge, FakeEngine]) -> None:
+    """Where the floor says nothing of reasoning and languages its own call takes the defaults, not the tenant's word.
 
-    A platform that wants them out of reach says them in its floor; then the strictest counts. What was
-    not judged is reviewed at least, whatever a tenant says: a floor's silence means review.
+    What was not judged is reviewed at least, whatever a tenant says: a floor's silence means review.
     """
     judge, engine = rig
     silent = policy(category("U7", "Hate"))
     loose = policy(category("OWN", "Own"), reasoning="never", languages=("tlh",), on_failure={FAILED: "allow"})
     with pytest.raises(PolicyInvalid, match="on_failure"):
         check(loose, Scope("hostile"), Setting(floor=silent))
-    open_floor, stated = of("hostile", loose, silent), of("hostile", loose, FLOOR)
-    engine.requests.clear()
-    await judge.judge(said_by("hostile"), open_floor)
+    stated = structs.replace(silent, reasoning="always")
+    prompts = set()
+    for floor in (silent, stated):
+        for effective in (of("hostile", loose, floor), of("calm", CALM, floor)):
+            engine.requests.clear()
+            await judge.judge(said_by("hostile"), effective)
+            calls = [request for request in engine.requests if request.cache_salt is None]
+            assert [request.grammar is not None for request in calls] == [False, True]
+            prompts.add((digest([request.prompt_ids for request in calls]), str(calls[1].grammar)))
 
-    assert [request.grammar is not None for request in engine.requests] == [True, True]
-    assert (open_floor.judging.reasoning, open_floor.on_failure(FAILED)) == ("never", "review")
-    assert open_floor.judging.languages == stated.judging.languages == ("tlh",)
-    assert (stated.judging.reasoning, stated.on_failure(FAILED)) == ("always", "review")
+    assert len(prompts) == 1
+    assert of("hostile", loose, silent).judging.languages == ("tlh",)
+    assert of("hostile", loose, silent).on_failure(FAILED) == "review"
+
+
+@pytest.mark.parametrize("own", [(category("OWN", "Own"),), ()], ids=["a call of its own", "no call of its own"])
+@pytest.mark.parametrize("floor_mode", ["separate", "joined"])
+async def test_a_language_that_only_the_floor_takes(
+    rig: tuple[RsafeJudge, FakeEngine], own: tuple[Category, ...], floor_mode: FloorMode
+) -> None:
+    """The floor's call is made and its hits act; the message was still not judged under all of its policy."""
+    judge, engine = rig
+    floor = policy(category("U7", "Hate", action="block"), floor_mode=floor_mode)
+    effective = of("hostile", policy(*own, languages=("tlh",), on_failure={FAILED: "allow"}), floor)
+    in_english = structs.replace(said_by("hostile"), language="en")
+    engine.requests.clear()
+    judgement = await judge.judge(in_english, effective)
+    unsafe = structs.replace(
+        judgement, findings=(Finding(score=1.0, cited=(("platform", "U7"),)),), cited=(("platform", "U7"),)
+    )
+
+    assert {request.cache_salt for request in engine.requests} == {
+        "hostile" if own and floor_mode == "joined" else None
+    }
+    assert (judgement.status, decide(judgement, effective).label) == (FAILED, None)
+    assert (decide(judgement, effective).action, decide(unsafe, effective).action) == ("review", "block")
+
+
+async def test_a_language_that_the_floor_does_not_take_asks_nothing(rig: tuple[RsafeJudge, FakeEngine]) -> None:
+    """Languages of the floor hold for everybody: the tenant's call is not made either."""
+    judge, engine = rig
+    floor = policy(category("U7", "Hate"), languages=("de",))
+    engine.requests.clear()
+    judgement = await judge.judge(structs.replace(said_by("calm"), language="en"), of("calm", CALM, floor))
+
+    assert (judgement.status, engine.requests) == (FAILED, [])
 
 
 async def test_messages_change_neither_policy_nor_grammar(rig: tuple[RsafeJudge, FakeEngine]) -> None:

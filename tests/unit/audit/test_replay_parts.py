@@ -70,6 +70,23 @@ def test_every_policy_that_ever_judged_is_rebuilt() -> None:
     assert archive.rebuild(NO_POLICY) is None
 
 
+def test_a_policy_is_rebuilt_as_before_the_floor_asked_for_itself() -> None:
+    """Verdicts from before name the digest of a policy whose floor was asked as the tenant said; it is found too."""
+    entries = history(("platform", raw(HATE)), ("acme", raw(SPAM, reasoning="never")))
+    archive = PolicyArchive(entries)
+    today = archive.today(message())
+    assert today is not None
+    before = structs.replace(today, judging=structs.replace(today.judging, floor=msgspec.UNSET))
+
+    rebuilt = [archive.rebuild(one.ref) for one in (today, before)]
+
+    assert before.digest != today.digest
+    assert [[call.asking.reasoning for call in one.calls] for one in rebuilt if one is not None] == [
+        ["always", "never"],
+        ["never", "never"],
+    ]
+
+
 def test_a_policy_that_was_deleted_is_rebuilt_but_not_in_force() -> None:
     """A tombstone ends a policy today, and takes nothing from the past."""
     entries = history(("platform", raw(HATE)), ("acme", raw(SPAM)), ("acme", None))

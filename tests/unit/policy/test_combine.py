@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from tests.support.policies import accepted, category, clause, policy
 from worker.policy.combine import NO_LANGUAGE, AcceptedPolicy, combine
-from worker.policy.model import EffectiveCategory, EffectivePolicy, Judging, Prose
-from worker.records import Policy
+from worker.policy.model import Asking, EffectiveCategory, EffectivePolicy, Judging, Prose
+from worker.records import Policy, canonical_json
 
 
 def floor(record: Policy) -> AcceptedPolicy:
@@ -181,3 +183,33 @@ def test_the_floor_stands_apart_unless_the_platform_joins_it() -> None:
     assert combined(floor(joined), tenant(separate)).judging.floor_mode == "separate"
     assert combined(floor(silent), tenant(joined)).judging.floor_mode == "separate"
     assert combined(None, tenant(joined)).judging.floor_mode == "separate"
+
+
+def asked(*parts: AcceptedPolicy | None) -> list[tuple[str, tuple[str, ...]]]:
+    """Return how each call is asked: reasoning and languages."""
+    return [(call.asking.reasoning, call.asking.languages) for call in combined(*parts).calls]
+
+
+def test_the_floors_call_is_asked_as_the_floor_says() -> None:
+    """Its own reasoning and languages, the defaults where it is silent; a tenant's hold for the tenant's call."""
+    own = tenant(policy(category("A", "Alpha"), reasoning="never", languages=("de",)))
+    assert asked(floor(policy(HATE)), own) == [("always", ()), ("never", ("de",))]
+    assert asked(floor(policy(HATE, reasoning="when_unsure", languages=("de", "en"))), own) == [
+        ("when_unsure", ("de", "en")),
+        ("when_unsure", ("de",)),
+    ]
+    assert asked(floor(policy(HATE)), tenant(policy(reasoning="never", languages=("de",)))) == [("always", ())]
+    assert asked(floor(policy(HATE, floor_mode="joined")), own) == [("always", ())]
+    assert asked(floor(policy(HATE, floor_mode="joined", reasoning="never")), own) == [("never", ())]
+    assert asked(floor(policy()), own) == [("never", ("de",))]
+    assert asked(None, own) == [("never", ("de",))]
+
+
+def test_the_floors_call_is_in_the_digest_only_where_it_differs() -> None:
+    """So that policies judged as before keep the digest that their verdicts name."""
+    own = policy(category("A", "Alpha"))
+    assert combined(floor(policy(HATE)), tenant(own)).judging.floor is UNSET
+    assert b'"floor":' not in canonical_json(combined(floor(policy(HATE)), tenant(own)).judging)
+    assert combined(floor(policy(HATE)), tenant(policy(category("A", "Alpha"), reasoning="never"))).judging.floor == (
+        Asking()
+    )
