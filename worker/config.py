@@ -6,6 +6,7 @@ the type that was expected. The table in the README is generated from this modul
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import tomllib
@@ -23,6 +24,7 @@ ENV_PREFIX: Final = "RSAFE_"
 _POSITIVE_S = Meta(gt=0, le=3600)
 
 Seconds = Annotated[float, _POSITIVE_S]
+Wait = Annotated[float, Meta(ge=0, le=3600)]
 Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -89,6 +91,22 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ] = 900.0
     buffer_messages: Annotated[Count, Meta(description="Messages of all tenants held in memory.")] = 5000
     buffer_mib: Annotated[Count, Meta(description="Size of all messages held in memory, in MiB.")] = 256
+    overload_short_s: Annotated[
+        Wait, Meta(description="Wait in the queue from which a tenant's reasoning is shortened; 0: never.")
+    ] = 0.0
+    overload_label_s: Annotated[
+        Wait, Meta(description="Wait from which its reasoning is left out and only the label is asked for; 0: never.")
+    ] = 0.0
+    overload_hold_s: Annotated[
+        Wait, Meta(description="Wait from which its messages are not judged but 'overloaded'; 0: never.")
+    ] = 0.0
+    overload_short_tokens: Annotated[
+        int,
+        Meta(description="Budget of a shortened reasoning; above its usual length, or most are cut. 0: half.", ge=0),
+    ] = 0
+    overload_settle_s: Annotated[
+        Seconds, Meta(description="How long waits must be long, or short again, before a rung is taken or left.")
+    ] = 5.0
     session_timeout_s: Annotated[Seconds, Meta(description="Silence after which the group gives a worker up.")] = 45.0
     rebalance_timeout_s: Annotated[Seconds, Meta(description="Longest time for a worker to join a rebalance.")] = 60.0
     drain_timeout_s: Annotated[Seconds, Meta(description="Longest wait for messages in flight at revoke or stop.")] = (
@@ -234,7 +252,7 @@ def load(
     except msgspec.ValidationError as error:
         text = f"{_name_value(str(error), merged)}: {error}; 'rsafe doctor' shows every setting"
         raise ConfigError(text) from None
-    if wrong := login_trouble(settings):
+    if wrong := login_trouble(settings) or ladder_trouble(settings):
         raise ConfigError(wrong)
     return settings
 
@@ -263,6 +281,16 @@ def _decoded(kind: type, value: object) -> object:
 def login_trouble(settings: Settings) -> str | None:
     """Return which settings of the login contradict each other and what to do, or none. Opens no file."""
     return next((text for wrong, text in _contradictions(settings) if wrong), None)
+
+
+def ladder_trouble(settings: Settings) -> str | None:
+    """Return which limits of the overload ladder do not rise and what to do, or none."""
+    names = ("overload_short_s", "overload_label_s", "overload_hold_s")
+    limits = [(getattr(settings, name), name) for name in names if getattr(settings, name)]
+    for (lower_s, lower), (higher_s, higher) in itertools.pairwise(limits):
+        if higher_s <= lower_s:
+            return f"{higher} = {higher_s:g} is not above {lower} = {lower_s:g}; each rung needs a longer wait, or 0"
+    return None
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[bool, str]]:

@@ -172,6 +172,20 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
         worry="never by itself",
     ),
     Spec(
+        name="rsafe_degraded",
+        kind="counter",
+        meaning="Messages from which something was left out to keep up, by rung of the overload ladder.",
+        worry="it rises: messages wait longer than declared; 'hold' are not judged at all",
+        labels=("rung",),
+    ),
+    Spec(
+        name="rsafe_overloaded_tenants",
+        kind="gauge",
+        meaning="Tenants at each declared rung of the overload ladder now.",
+        worry="above zero for long: more workers are needed, or a tenant sends more than its share",
+        labels=("rung",),
+    ),
+    Spec(
         name="rsafe_shadow_judged",
         kind="counter",
         meaning="Verdicts of policies under rehearsal (#shadow) that were published.",
@@ -242,6 +256,8 @@ class Metrics:
         self.prompt_tokens = self._counter("rsafe_prompt_tokens")
         self.cached_tokens = self._counter("rsafe_cached_tokens")
         self.output_tokens = self._counter("rsafe_output_tokens")
+        self.degraded = self._counter("rsafe_degraded")
+        self.overloaded_tenants = self._gauge("rsafe_overloaded_tenants")
         self.shadow_judged = self._counter("rsafe_shadow_judged")
         self.shadow_dropped = self._counter("rsafe_shadow_dropped")
         self.policies_stale = self._gauge("rsafe_policies_stale")

@@ -41,6 +41,8 @@ Reasoning = Literal["always", "when_unsure", "never"]
 FloorMode = Literal["separate", "joined"]
 Ground = Literal["illegal", "terms"]
 ScoreMethod = Literal["direct", "trace", "mean_k"]
+#: Rungs of the overload ladder, from mild to strict: less reasoning, none, no judgement.
+Rung = Literal["short_reasoning", "label_only", "hold"]
 
 #: From mild to strict; a later one wins over an earlier one.
 ACTIONS: Final[tuple[Action, ...]] = ("allow", "label", "review", "hold", "block")
@@ -138,6 +140,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     trace: TraceLevel | UnsetType = UNSET
     languages: tuple[str, ...] | UnsetType = UNSET
     floor_mode: FloorMode | UnsetType = UNSET
+    refuse_rungs: tuple[Literal["short_reasoning", "label_only"], ...] | UnsetType = UNSET
     golden: tuple[GoldenCase, ...] | UnsetType = UNSET
     min_pass: Share | UnsetType = UNSET
     author: str | UnsetType = UNSET
@@ -241,7 +244,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     usage: Usage
     cache: str | None
     spans: tuple[Span, ...] | UnsetType = UNSET
-    degraded: str | UnsetType = UNSET
+    degraded: Rung | UnsetType = UNSET
     final: bool | UnsetType = UNSET
     suppressed_by: str | UnsetType = UNSET
     supersedes: str | UnsetType = UNSET

@@ -57,6 +57,20 @@ def check(found: Judgement) -> None:
     assert found.cited or (found.model_label == "safe" and found.score < 0.5)
 
 
+async def test_every_rung_of_the_overload_ladder(judge_with: JudgeWith) -> None:
+    """Less reasoning within its budget, then none at all, under the same policy; a cut reasoning stays truncated."""
+    judge = await judge_with(overload_short_tokens=BUDGET // 4)
+    under = floor_and_own()
+    whole, short, bare = [
+        await judge.judge(message("you idiot"), under.at(rung)) for rung in (None, "short_reasoning", "label_only")
+    ]
+
+    assert 0 < short.usage.reasoning_tokens <= 2 * (BUDGET // 4) < whole.usage.reasoning_tokens <= 2 * BUDGET
+    assert short.status in {"judged", "truncated", "contradictory"}
+    assert (bare.status, bare.score_method, bare.usage.reasoning_tokens) == ("judged", "direct", 0)
+    assert bare.prompt_digest != whole.prompt_digest == short.prompt_digest
+
+
 async def test_every_text_gets_a_verdict(judge_with: JudgeWith) -> None:
     """All at once: each ends in a verdict or in a status that says why not; none is unparseable."""
     judge = await judge_with()

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from aiokafka.admin import NewTopic
+from msgspec import structs
 
 from tests.conftest import KafkaAddress
 from tests.support import policy_topics
@@ -81,6 +82,27 @@ async def test_as_judged_gives_the_same_labels(settings: Settings) -> None:
     assert report.doubled == 0
     assert run.counts is not None
     assert (run.counts.judged, run.counts.unresolved) == (total, 0)
+
+
+async def test_as_judged_repeats_what_was_left_out(settings: Settings) -> None:
+    """Each message at the rung of its own verdict, a hold included; as of now everything is judged in full."""
+    ladder = {"overload_short_s": 0.1, "overload_label_s": 0.2, "overload_hold_s": 0.4, "overload_settle_s": 0.05}
+    busy = structs.replace(settings, window=1, **ladder)
+    await judged_live(busy, [("platform", policy(U7))], (message(n, "hello [sleep:10]") for n in range(_COUNT)))
+    before = await originals(settings)
+
+    again, _ = await replayed(settings)
+    now, _ = await replayed(settings, NOW)
+
+    repeated = await outcomes(settings, again)
+    assert len(repeated) == len(before) == _COUNT
+    for one in repeated:
+        original = before[one["source"]["partition"], one["source"]["offset"]]
+        assert [one.get(name) for name in ("degraded", "status", "label")] == [
+            original.get(name) for name in ("degraded", "status", "label")
+        ]
+    assert {one.get("degraded") for one in repeated} == {None, "short_reasoning", "label_only", "hold"}
+    assert {(one.get("degraded"), one["status"]) for one in await outcomes(settings, now)} == {(None, "judged")}
 
 
 async def test_without_a_category_exactly_its_verdicts_flip(settings: Settings) -> None:

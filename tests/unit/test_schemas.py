@@ -56,8 +56,8 @@ REQUIRED: Final = {
 OPTIONAL: Final = {
     "message": "role context channel_id conversation_id author_id language created_at revision final",
     "policy": (
-        "text default_action on_failure reasoning review_band trace languages floor_mode golden min_pass author "
-        "reason updated_at"
+        "text default_action on_failure reasoning review_band trace languages floor_mode refuse_rungs golden min_pass "
+        "author reason updated_at"
     ),
     "verdict": "spans degraded final suppressed_by supersedes",
     "trace": "",

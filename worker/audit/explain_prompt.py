@@ -60,7 +60,7 @@ def rebuild(settings: Settings, verdict: Verdict, message: Message | None, polic
         maker = _Maker(template, Tokens(folder, template))
     except ModelError as error:
         return Prompt(digest=verdict.prompt_digest, note=str(error))
-    return maker.prompt(verdict, message, policy, model_name(folder))
+    return maker.prompt(verdict, message, policy.at(or_none(verdict.degraded)), model_name(folder))
 
 
 class _Maker:

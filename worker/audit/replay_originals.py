@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from aiokafka import TopicPartition
@@ -11,9 +11,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from worker import kafka
 from worker.config import Settings
-from worker.records import Label, Mode, PolicyRef, Source
+from worker.records import Label, Mode, PolicyRef, Rung, Source
 from worker.replay_records import ReplayRange
 
+_RUNGS: Final[tuple[Rung, ...]] = get_args(Rung)
 #: What is added to a run's id for its A/A control.
 CONTROL_SUFFIX: Final = "~control"
 #: Verdicts held before the ones that nobody asked for are looked for.
@@ -43,6 +44,12 @@ class Original(Struct, frozen=True, kw_only=True):
     policy: PolicyRef
     source: Source
     supersedes: str | UnsetType = UNSET
+    degraded: str | UnsetType = UNSET
+
+    @property
+    def rung(self) -> Rung | None:
+        """The rung of the overload ladder that it was judged at."""
+        return next((rung for rung in _RUNGS if rung == self.degraded), None)
 
     @property
     def hits(self) -> frozenset[str]:

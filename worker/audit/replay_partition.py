@@ -159,6 +159,8 @@ class _Replay:
             return None
         try:
             policy = self._tools.resolver.resolve(message, original.policy if original else None)
+            if policy is not None and original is not None and self._tools.resolver.repeats_rungs:
+                policy = policy.at(original.rung)
         except AuditError:
             self._counts["unresolved"] += 1
             return None
@@ -240,6 +242,8 @@ async def _judgement(judge: Judge, chosen: Chosen) -> Judgement:
         return Judgement(status="policy_missing")
     if not chosen.policy.calls_for(or_none(chosen.message.language)):
         return UNSPOKEN
+    if chosen.policy.rung == "hold":
+        return Judgement(status="overloaded")
     backoff = Backoff(most_s=1.0)
     for _ in range(_MOST_ABORTS):
         try:

@@ -109,6 +109,10 @@ class Resolver(Protocol):
     def needs_original(self) -> bool:
         """Whether a message without an original verdict cannot be resolved."""
 
+    @property
+    def repeats_rungs(self) -> bool:
+        """Whether a message is judged at the rung of the overload ladder that its original verdict names."""
+
     def resolve(self, message: Message, original: PolicyRef | None) -> EffectivePolicy | None:
         """Return the policy for a message, given what its original verdict was judged under.
 
@@ -122,6 +126,7 @@ class AsJudged:
     """Each message under exactly what its original verdict names."""
 
     needs_original = True
+    repeats_rungs = True
 
     def __init__(self, archive: PolicyArchive) -> None:
         """Take the history."""
@@ -138,6 +143,7 @@ class AsOfNow:
     """Each message under what was in force when the run was planned."""
 
     needs_original = False
+    repeats_rungs = False
 
     def __init__(self, archive: PolicyArchive) -> None:
         """Take the history."""
@@ -152,6 +158,7 @@ class WithFile:
     """Each message under what it was judged under, but for the one part that a file replaces."""
 
     needs_original = True
+    repeats_rungs = False
 
     def __init__(self, archive: PolicyArchive, scope: Scope, accepted: AcceptedPolicy) -> None:
         """Take the history and the file's record."""

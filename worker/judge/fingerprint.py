@@ -28,7 +28,12 @@ _ATTACHED: Final = frozenset({calibration.FILE_NAME, coverage.FILE_NAME})
 
 
 def fingerprint(
-    folder: Path, template: Template, facts: EngineFacts, budget_tokens: int, digests: Mapping[str, str] | None = None
+    folder: Path,
+    template: Template,
+    facts: EngineFacts,
+    budget_tokens: int,
+    digests: Mapping[str, str] | None = None,
+    short_tokens: int = 0,
 ) -> str:
     """Digest the model folder, the prompt's template, the engine, and how it is asked.
 
@@ -38,13 +43,15 @@ def fingerprint(
         facts: version, number format and device of the engine.
         budget_tokens: what the reasoning may take.
         digests: those of ``file_digests``, where they are known.
+        short_tokens: what a shortened reasoning may take; 0 where the budget says it.
 
     """
+    sampling = {"temperature": 0.0, "reasoning_max_tokens": budget_tokens}
     parts = {
         "files": dict(digests) if digests is not None else file_digests(folder),
         "template": sha256_hex(canonical_json(template)),
         "engine": facts,
-        "sampling": {"temperature": 0.0, "reasoning_max_tokens": budget_tokens},
+        "sampling": sampling | ({"short_reasoning_max_tokens": short_tokens} if short_tokens else {}),
         "phases": PHASES_VERSION,
     }
     return sha256_hex(canonical_json(parts))

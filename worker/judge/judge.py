@@ -107,7 +107,8 @@ class RsafeJudge:
             await engine.start()
         self._prepare(engine, tokens, template, calibration)
         await engine.complete(Request(prompt_ids=[0], max_tokens=1, grammar=_WARM_UP_GRAMMAR, logprobs=1))
-        digest = fingerprint(self._folder, template, engine.facts, self._budget, digests)
+        short_tokens = self._settings.overload_short_tokens
+        digest = fingerprint(self._folder, template, engine.facts, self._budget, digests, short_tokens)
         self._model = structs.replace(self._model, fingerprint=digest)
 
     async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
@@ -164,7 +165,7 @@ class RsafeJudge:
         self._template = template
         self._tokens = tokens
         self._plans = Plans(template, tokens, engine.window_tokens)
-        self._phases = Phases(engine, tokens, template, self._budget, calibration)
+        self._phases = Phases(engine, tokens, template, self._budget, calibration, self._settings.overload_short_tokens)
         windows = _MASKED_WINDOWS if template.placeholders else 1
         self._max_bytes = windows * engine.window_tokens * tokens.bytes_per_token
         self._max_turns = engine.window_tokens
@@ -231,6 +232,7 @@ class RsafeJudge:
                     conversation_ids=conversation_ids,
                     reasoning=call.asking.reasoning,
                     band=call.asking.review_band,
+                    is_brief=call.asking.is_brief is True,
                     priority=priority,
                     cache_salt=cache_salt(self._settings.cache_salt, call.panel, message.tenant_id),
                 )

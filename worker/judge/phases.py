@@ -41,7 +41,8 @@ _STEPS: Final = 2
 class Task(Struct, frozen=True, kw_only=True):
     """One message under one panel, tokenised.
 
-    ``band`` is the policy's review band; ``cache_salt`` goes into every call for it.
+    ``band`` is the policy's review band; ``cache_salt`` goes into every call for it; ``is_brief`` gives a
+    reasoning the smaller budget.
     """
 
     plan: Plan
@@ -50,6 +51,7 @@ class Task(Struct, frozen=True, kw_only=True):
     band: tuple[float, float] | None
     priority: int
     cache_salt: str | None = None
+    is_brief: bool = False
 
 
 class _Outcome(Struct, frozen=True, kw_only=True):
@@ -73,12 +75,17 @@ class Phases:
         template: Template,
         budget_tokens: int,
         calibration: Calibration | None = None,
+        short_tokens: int = 0,
     ) -> None:
-        """Prepare what is equal for every message; without ``calibration`` scores stay raw."""
+        """Prepare what is equal for every message.
+
+        Without ``calibration`` scores stay raw; ``short_tokens`` is the smaller budget, 0 for half of the usual.
+        """
         self._engine = engine
         self._tokens = tokens
         self._template = template
         self._budget = budget_tokens
+        self._short_budget = min(short_tokens or max(1, budget_tokens // 2), budget_tokens)
         self._calibration = calibration
         self._open_ids = tokens.encode(prompt.opening(template, reasoning=True))
         self._direct_ids = tokens.encode(prompt.opening(template, reasoning=False))
@@ -116,11 +123,12 @@ class Phases:
 
     async def _reasoned(self, task: Task, tally: Tally) -> _Outcome:
         prompt_ids = [*task.plan.prefix_ids, *task.conversation_ids, *self._open_ids]
-        self._check_room(len(prompt_ids) + self._budget + len(self._close_ids) + task.plan.answer_tokens)
+        budget = self._short_budget if task.is_brief else self._budget
+        self._check_room(len(prompt_ids) + budget + len(self._close_ids) + task.plan.answer_tokens)
         tally.asked(prompt_ids)
         request = Request(
             prompt_ids=prompt_ids,
-            max_tokens=self._budget,
+            max_tokens=budget,
             stop_ids=self._stop_ids,
             stop=self._stop,
             priority=task.priority * _STEPS,

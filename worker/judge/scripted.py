@@ -60,6 +60,8 @@ class ScriptedJudge:
         if failure is not None:
             return Judgement(status=failure, reasoning=f"Rule [fail:{failure}] fired.", engine_ms=engine_ms)
         answer = _answer(cited, self.estimate_tokens(message), engine_ms)
+        if policy.rung == "label_only":
+            answer = replace(answer, reasoning=None, raw=answer.model_label)
         return answer if policy.speaks(language) else replace(answer, status="language_unsupported")
 
     def estimate_tokens(self, message: Message) -> int:

@@ -157,6 +157,7 @@ def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | No
         usage=judgement.usage,
         cache=None,
         spans=judgement.spans or UNSET,
+        degraded=(policy.rung if policy else None) or UNSET,
         final=message.final,
     )
     return record, _trace(record, judgement, level)

@@ -9,7 +9,7 @@ Who may say what:
   stricter or milder: both records belong to the same tenant. New ids are added.
 * **What a part leaves out, it leaves to the others.** Where several speak: the strictest action on
   failure, default action and reasoning, the most private trace, the widest review band, the languages
-  that all of them name.
+  that all of them name, the rungs of the overload ladder that any of them refuses.
 * **The floor's call is asked as the floor says**: reasoning, band and languages of the floor's record, with
   the defaults where it is silent, so that nobody else decides how thoroughly the floor is judged.
 * **Floor apart** (``floor_mode``): joined only where the platform says so and nobody asks for
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -43,6 +43,7 @@ from worker.records import (
     FloorMode,
     Policy,
     PolicyPart,
+    Rung,
     Status,
     TraceLevel,
     stricter,
@@ -92,6 +93,7 @@ def combine(
         trace=_strictest((one.trace for one in policies), _TRACE, "full"),
         languages=_common([one.languages for one in policies if one.languages]),
         floor_mode=_floor_mode(floor, policies),
+        refuse_rungs=_refused(policies) or UNSET,
     )
     judging = judging if floor is None else structs.replace(judging, floor=_floor_asking(floor.policy, judging))
     return EffectivePolicy(judging=judging, parts=tuple(_part(part) for part in parts))
@@ -192,6 +194,12 @@ def _on_failure(policies: Sequence[Policy], *, silent: Action) -> dict[Status, A
             said = strictest.get(status, floor.get(status, silent))
             strictest[status] = stricter(said, action)
     return strictest
+
+
+def _refused(policies: Sequence[Policy]) -> tuple[Rung, ...]:
+    """Return the rungs that any part refuses."""
+    said = {rung for policy in policies for rung in policy.refuse_rungs or ()}
+    return tuple(rung for rung in get_args(Rung) if rung in said)
 
 
 def _widest(bands: Sequence[tuple[float, float]]) -> tuple[float, float] | None:

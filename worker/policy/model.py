@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from worker.records import (
     PLATFORM,
@@ -21,6 +21,7 @@ from worker.records import (
     PolicyPart,
     PolicyRef,
     Reasoning,
+    Rung,
     Severity,
     Status,
     TraceLevel,
@@ -59,11 +60,20 @@ class Prose(Struct, frozen=True, kw_only=True):
 
 
 class Asking(Struct, frozen=True, kw_only=True):
-    """How a call is asked: whether the model reasons, inside which scores it is unsure, for which languages."""
+    """How a call is asked.
+
+    Attributes:
+        reasoning: whether the model reasons.
+        review_band: the scores inside which it is unsure.
+        languages: those that the call is made for; empty means all.
+        is_brief: whether a reasoning gets the smaller budget.
+
+    """
 
     reasoning: Reasoning = "always"
     review_band: tuple[float, float] | None = None
     languages: tuple[str, ...] = ()
+    is_brief: bool | UnsetType = UNSET
 
 
 class Judging(Struct, frozen=True, kw_only=True):
@@ -83,13 +93,39 @@ class Judging(Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
     floor_mode: FloorMode = "separate"
     floor: Asking | UnsetType = UNSET
+    refuse_rungs: tuple[Rung, ...] | UnsetType = UNSET
 
 
 class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
-    """What one message is judged under. Parts stand in the order floor, tenant, channel."""
+    """What one message is judged under. Parts stand in the order floor, tenant, channel.
+
+    ``rung`` says what is left out of it because of overload; it is no part of the policy's digest.
+    """
 
     judging: Judging
     parts: tuple[PolicyPart, ...]
+    rung: Rung | None = None
+
+    def at(self, rung: Rung | None) -> EffectivePolicy:
+        """Return the same policy at a rung of the overload ladder; made once for each."""
+        view = self._views.get(rung)
+        if view is None:
+            view = self._views[rung] = structs.replace(self, rung=rung)
+        return view
+
+    @cached_property
+    def _views(self) -> dict[Rung | None, EffectivePolicy]:
+        return {self.rung: self}
+
+    @property
+    def refused_rungs(self) -> tuple[Rung, ...]:
+        """The rungs that a part refuses."""
+        return self.judging.refuse_rungs or ()
+
+    @cached_property
+    def reasons(self) -> bool:
+        """Whether any call may reason, so that there is something to leave out."""
+        return any(call.asking.reasoning != "never" for call in self.calls)
 
     @cached_property
     def digest(self) -> str:
@@ -127,9 +163,9 @@ class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
         """The panels, each with how it is asked: what holds the floor's words is asked as the floor says."""
         judging = self.judging
         own = Asking(reasoning=judging.reasoning, review_band=judging.review_band, languages=judging.languages)
-        if judging.floor is UNSET:
-            return tuple(Call(panel=panel, asking=own) for panel in self.panels)
-        return tuple(Call(panel=panel, asking=_asking(panel, judging.floor, own)) for panel in self.panels)
+        floor = judging.floor or own
+        asked = ((panel, _asking(panel, floor, own)) for panel in self.panels)
+        return tuple(Call(panel=panel, asking=_at_rung(asking, self.rung)) for panel, asking in asked)
 
     def calls_for(self, language: str | None) -> tuple[Call, ...]:
         """Return the calls that a message of this language needs; its author may have named none."""
@@ -175,6 +211,13 @@ def _asking(panel: Panel, floor: Asking, own: Asking) -> Asking:
         return floor
     reasoning = max(floor.reasoning, own.reasoning, key=REASONINGS.index)
     return Asking(reasoning=reasoning, review_band=own.review_band, languages=floor.languages)
+
+
+def _at_rung(asking: Asking, rung: Rung | None) -> Asking:
+    """Return how a call is asked at a rung of the overload ladder."""
+    if rung == "short_reasoning":
+        return structs.replace(asking, is_brief=True)
+    return structs.replace(asking, reasoning="never") if rung == "label_only" else asking
 
 
 class Rehearsal(Struct, frozen=True, kw_only=True):

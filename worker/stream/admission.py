@@ -156,6 +156,10 @@ class Admission(Generic[E]):
         """Return how many messages wait in a lane."""
         return self._lanes[lane].count
 
+    def waits(self, tenant_id: str) -> bool:
+        """Tell whether live messages of a tenant wait."""
+        return tenant_id in self._lanes["live"].tenants
+
     def room(self, tenant_id: str, lane: Lane = "live") -> int:
         """Return how many more messages fit the tenant's queue by count (0 where its bytes are spent)."""
         tenant = self._lanes[lane].tenants.get(tenant_id)

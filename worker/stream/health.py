@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
+
+from worker.records import Rung
 
 #: Silence of the main loop after which the worker counts as dead. Building an engine blocks the loop for
 #: half a minute and more, and that must not look like death.
@@ -19,14 +21,16 @@ class Health:
         self._clock = clock
         self._beat_s = clock()
         self._reasons: Callable[[], list[str]] = lambda: ["starting"]
+        self._overload: Callable[[], Mapping[Rung, int]] = dict
 
     def entering(self, stage: str) -> None:
         """Name what the worker is busy with before it runs."""
         self._reasons = lambda: [stage]
 
-    def running(self, reasons: Callable[[], list[str]]) -> None:
-        """Ask this from now on why the worker is not ready."""
+    def running(self, reasons: Callable[[], list[str]], overload: Callable[[], Mapping[Rung, int]] = dict) -> None:
+        """Ask these from now on why the worker is not ready, and how many tenants are at each overload rung."""
         self._reasons = reasons
+        self._overload = overload
 
     def stopping(self) -> None:
         """Be not ready until the end."""
@@ -35,6 +39,10 @@ class Health:
     def unready(self) -> list[str]:
         """Return why no messages are judged now; empty means ready."""
         return self._reasons()
+
+    def overload(self) -> dict[Rung, int]:
+        """Return how many tenants are at each declared rung of the overload ladder."""
+        return dict(self._overload())
 
     def beat(self) -> None:
         """Note that the main loop turns."""

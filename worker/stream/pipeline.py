@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from worker.errors import DecodeError, EngineAborted, EngineDead, EngineError
-from worker.judge.judgement import Judge, Judgement
+from worker.judge.judgement import UNSPOKEN, Judge, Judgement
 from worker.policy.model import EffectivePolicy
 from worker.policy.source import PolicySource
 from worker.records import Message, Status, Timing, decode_message, or_none
@@ -97,12 +97,16 @@ class Pipeline:
         elif self._deferred.holds(message.tenant_id) or not self._defer(message, record, ledger):
             self._finish_unjudged(work, "overloaded")
 
-    def readmit(self, record: Any, ledger: PartitionLedger, *, expired: bool) -> bool:
-        """Take in a deferred record that was read again; False if it still does not fit its tenant's queue."""
+    def readmit(self, record: Any, ledger: PartitionLedger, *, expired: bool, since_s: float | None = None) -> bool:
+        """Take in a deferred record that was read again; False if it still does not fit its tenant's queue.
+
+        ``since_s`` is when it was read first.
+        """
         message = self._decoded(record, ledger)
         if message is None:
             return True
         work = self._work(message, record, ledger)
+        work.received_s = work.received_s if since_s is None else since_s
         if expired:
             self._finish_unjudged(work, "overloaded")
             return True
@@ -188,12 +192,20 @@ class Pipeline:
         """Give a message to the judge, under the policy in force now."""
         policy = self._policies.resolve(work.tenant_id, or_none(work.message.channel_id))
         if policy is not None and policy.calls_for(or_none(work.message.language)):
-            task = spawn(self._run(work, policy), self._state.fail)
-            self._running[work.order] = (work, task)
-            return
+            policy = self._eased(work, policy)
+            if policy.rung != "hold":
+                task = spawn(self._run(work, policy), self._state.fail)
+                self._running[work.order] = (work, task)
+                return
         self._admission.release(work)
-        judgement = Judgement(status="policy_missing" if policy is None else "language_unsupported")
-        self._finish(work, judgement, policy, time.monotonic())
+        self._finish(work, _unasked(policy), policy, time.monotonic())
+
+    def _eased(self, work: Work, policy: EffectivePolicy) -> EffectivePolicy:
+        """Return the policy at the rung of the overload ladder that the message is judged at."""
+        rung = self._state.overload.rung(work.tenant_id, time.monotonic() - work.received_s, policy)
+        if rung is not None:
+            self._metrics.degraded.labels(rung).inc()
+        return policy.at(rung)
 
     async def _run(self, work: Work, policy: EffectivePolicy) -> None:
         started_s = time.monotonic()
@@ -257,9 +269,17 @@ class Pipeline:
         self._metrics.cached_tokens.inc(usage.cached_tokens)
         self._metrics.output_tokens.inc(usage.output_tokens)
         self._publisher.submit(self._outputs.verdict(work, judgement, policy, timing))
-        # What was too much to judge once is not judged twice.
-        if self._on_verdict is not None and judgement.status != "overloaded":
+        # What was too much to judge once is not judged twice, and what was judged in part is compared with nothing.
+        is_whole = judgement.status != "overloaded" and (policy is None or policy.rung is None)
+        if self._on_verdict is not None and is_whole:
             self._on_verdict(work.record, work.message)
+
+
+def _unasked(policy: EffectivePolicy | None) -> Judgement:
+    """Return why no judge was asked."""
+    if policy is None:
+        return Judgement(status="policy_missing")
+    return Judgement(status="overloaded") if policy.rung == "hold" else UNSPOKEN
 
 
 def _milliseconds(seconds: float) -> float:

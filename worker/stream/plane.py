@@ -10,6 +10,7 @@ from worker.config import Settings
 from worker.judge.judgement import Judge
 from worker.metrics import Metrics
 from worker.policy.source import PolicySource
+from worker.records import Rung
 from worker.stream.cluster import Cluster
 from worker.stream.committer import Committer
 from worker.stream.delivery import Delivery
@@ -99,6 +100,10 @@ class DataPlane:
         reasons += [f"partition {number} is halted: {why}" for number, why in self._group.halted.items()]
         return list(dict.fromkeys(reasons))
 
+    def overload(self) -> dict[Rung, int]:
+        """Return how many tenants are at each declared rung of the overload ladder; read from any thread."""
+        return self._vitals.rungs
+
     def pause(self, reason: str) -> None:
         """Read nothing new until ``resume``; what is in flight is finished."""
         self._vitals.paused = f"paused: {reason}"
@@ -111,9 +116,10 @@ class DataPlane:
         """Return one line that says how the work goes."""
         state = self._state
         lag = sum(ledger.next_offset - ledger.watermark for ledger in state.ledger)
+        degraded = "".join(f", {tenants} tenants at {rung}" for rung, tenants in self.overload().items() if tenants)
         return (
             f"{len(state.ledger)} partitions, {self._pipeline.in_judge} in the judge, {len(state.admission)} queued, "
-            f"{len(state.deferred)} deferred, {state.buffer.messages} held, {lag} offsets open"
+            f"{len(state.deferred)} deferred, {state.buffer.messages} held, {lag} offsets open{degraded}"
         )
 
     async def stop(self) -> None:

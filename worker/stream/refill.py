@@ -104,7 +104,7 @@ class Refill:
                 ledger.complete(item.offset, None)
                 self._deferred.settle(item)
             elif item.tenant_id not in blocked and self._pipeline.readmit(
-                record, ledger, expired=item.since_s < expired_before_s
+                record, ledger, expired=item.since_s < expired_before_s, since_s=item.since_s
             ):
                 self._deferred.settle(item)
             else:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -19,6 +19,7 @@ from worker.config import Settings
 from worker.errors import BrokerAway, WorkerError
 from worker.judge.judgement import Judge
 from worker.kafka_errors import translated
+from worker.records import Rung
 from worker.stream.health import Health
 
 logger: Final = logging.getLogger(__name__)
@@ -51,6 +52,9 @@ class Plane(Part, Protocol):
 
     def unready(self) -> list[str]:
         """Return why messages are not being judged."""
+
+    def overload(self) -> Mapping[Rung, int]:
+        """Return how many tenants are at each declared rung of the overload ladder."""
 
     def pause(self, reason: str) -> None:
         """Read nothing new."""
@@ -101,7 +105,7 @@ class WorkerService(Service):
         await self.plane.start()
         await self._until_joined()
         await self._start_control()
-        self.health.running(self.plane.unready)
+        self.health.running(self.plane.unready, self.plane.overload)
         # The line that scripts wait for.
         print("ready", flush=True)
 

@@ -13,6 +13,7 @@ from worker.stream.admission import Admission
 from worker.stream.buffer import MIB, Buffer
 from worker.stream.deferred import Deferred
 from worker.stream.ledger import Ledger
+from worker.stream.overload import Overload, declared
 from worker.stream.stall import StallGuard
 from worker.stream.work import Work
 
@@ -33,6 +34,7 @@ class State:
         ledger: which offsets are done.
         admission: who is judged next.
         deferred: what is past its tenant's queue.
+        overload: what is left out, by tenant.
         guard: notices that this process stood still.
         stalled: set when it did, until the group is joined anew.
         failure: the error that ends this worker; none while it is well.
@@ -53,6 +55,7 @@ class State:
             tenant_bytes=settings.buffer_mib * MIB // _TENANT_PART,
             replay_slots=max(1, int(settings.in_flight * _REPLAY_SHARE)),
         )
+        self.overload = Overload(declared(settings), settings.overload_settle_s)
         self.guard = StallGuard(settings.session_timeout_s)
         self.stalled = asyncio.Event()
         self.failure: WorkerError | None = None

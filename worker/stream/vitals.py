@@ -10,6 +10,7 @@ from worker.credentials import absent_text
 from worker.errors import ConfigError, StreamError
 from worker.judge.judgement import Judge
 from worker.policy.source import PolicySource
+from worker.records import Rung
 from worker.stream.cluster import COMMANDS, Cluster, missing
 from worker.stream.delivery import Delivery
 from worker.stream.pipeline import Pipeline
@@ -28,6 +29,7 @@ class Vitals:
 
     Attributes:
         paused: why an operator wants nothing to be read; none normally.
+        rungs: how many tenants are at each declared rung of the overload ladder; replaced as a whole.
 
     """
 
@@ -43,6 +45,7 @@ class Vitals:
         self._kafka_trouble: str | None = None
         self._deaf = False
         self.paused: str | None = None
+        self.rungs: dict[Rung, int] = {}
 
     def intake_waits_for(self) -> str | None:
         """Return why nothing may be read now, or none."""
@@ -104,6 +107,9 @@ class Vitals:
         metrics.deferred.set(len(state.deferred))
         metrics.held_bytes.set(state.buffer.bytes)
         metrics.policies_stale.set(self._policies.stale())
+        self.rungs = state.overload.tenants(lambda one: state.admission.waits(one) or state.deferred.holds(one))
+        for rung, tenants in self.rungs.items():
+            metrics.overloaded_tenants.labels(rung).set(tenants)
         # Partitions that were given away are someone else's to report.
         metrics.watermark_lag.clear()
         for ledger in state.ledger:

@@ -91,6 +91,21 @@ async def test_each_method_has_its_curve(tmp_path: Path) -> None:
     assert direct.score == pytest.approx(0.3)
 
 
+async def test_a_label_alone_under_overload_has_the_direct_curve(tmp_path: Path) -> None:
+    """Where a reasoning is left out to keep up the score is what ``never`` gives, calibrated as such."""
+    save_tokenizer(tmp_path)
+    save_calibration(tmp_path, direct=RAISES)
+    engine = FakeEngine(tiny_tokens()[0], lambda _: Script(p_unsafe=0.3))
+    judge = RsafeJudge(Settings(model=str(tmp_path)), lambda _settings, _folder: engine)
+    await judge.start()
+    whole = await judge.judge(message("hello"), policy(reasoning="always"))
+    bare = await judge.judge(message("hello"), policy(reasoning="always").at("label_only"))
+
+    assert (whole.score_method, bare.score_method) == ("trace", "direct")
+    assert whole.score == pytest.approx(0.3)
+    assert bare.score == pytest.approx(Curve(slope=1, intercept=2)(0.3))
+
+
 async def test_it_decides_whether_the_model_is_unsure(tmp_path: Path) -> None:
     """``when_unsure`` looks at the calibrated direct score: 0.05 that means 0.28 is reasoned about."""
     save_tokenizer(tmp_path)

@@ -23,6 +23,7 @@ from worker.judge import prompt
 from worker.judge.judge import RsafeJudge
 from worker.judge.judgement import Finding, Judgement
 from worker.judge.plan import MAX_PLANS, Plans
+from worker.judge.verdict import decide
 from worker.policy.model import EffectivePolicy
 from worker.records import Message, Span, Turn, Usage
 
@@ -308,6 +309,32 @@ async def test_a_reasoning_that_ends_with_text(tmp_path: Path) -> None:
     assert first.stop == ("</think>",)
     assert tokens.decode(second.prompt_ids) == tokens.decode(first.prompt_ids) + "U7 is not met <</think>\n\\boxed{"
     assert (found.status, found.reasoning) == ("judged", "U7 is not met <")
+
+
+@pytest.mark.parametrize("chosen, budget", [(0, 24), (7, 7), (1000, 48)])
+async def test_a_shortened_reasoning(tmp_path: Path, chosen: int, budget: int) -> None:
+    """Half of the budget, or what is set, never more; one that it cuts is truncated, as ever."""
+    async with judging(tmp_path, Script(ends_by=""), overload_short_tokens=chosen) as (judge, engine):
+        whole = await judge.judge(message("hello"), policy())
+        short = await judge.judge(message("hello"), policy().at("short_reasoning"))
+
+    assert [request.max_tokens for request in engine.requests[::2]] == [48, budget]
+    assert [found.status for found in (whole, short)] == ["truncated", "truncated"]
+
+
+async def test_a_label_alone(tmp_path: Path) -> None:
+    """No call reasons, the floor's neither; the policy's thresholds act on the score as it is without reasoning."""
+
+    def script(text: str) -> Script:
+        return Script(answer="unsafe} U7", p_unsafe=0.9) if "U7" in text else Script()
+
+    async with judging(tmp_path, script) as (judge, engine):
+        found = await judge.judge(message("hello"), floor_and_own().at("label_only"))
+
+    assert (found.status, found.score_method, found.reasoning) == ("judged", "direct", None)
+    assert len(engine.requests) == 2
+    assert all(request.grammar for request in engine.requests)
+    assert decide(found, floor_and_own()).label == "unsafe"
 
 
 async def test_room_for_everything(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from tests.support.dataplane import FixedPolicies
 from tests.support.dataplane import message as raw
@@ -16,7 +18,7 @@ from tests.support.waiting import wait_until
 from worker.errors import EngineDead
 from worker.judge.judgement import Judge, Judgement
 from worker.judge.scripted import ScriptedJudge
-from worker.policy.model import EffectivePolicy
+from worker.policy.model import Asking, EffectivePolicy
 from worker.records import Message
 from worker.stream.delivery import Delivery
 from worker.stream.ledger import PartitionLedger
@@ -139,6 +141,67 @@ async def test_languages_of_the_policy(*, languages: tuple[str, ...], language: 
     (verdict,) = await rig.run(ledger, raw(1, language=language))
 
     assert verdict["status"] == ("judged" if judged else "language_unsupported")
+
+
+async def test_under_overload_less_is_asked_and_then_nothing() -> None:
+    """Rungs in the order of the messages, each in its verdict and counted; what is held is never safe."""
+    ladder: dict[str, Any] = {
+        "overload_short_s": 0.02,
+        "overload_label_s": 0.04,
+        "overload_hold_s": 0.06,
+        "overload_settle_s": 0.02,
+    }
+    rig, ledger = Rig(window=1, **ladder), open_ledger(*range(60))
+    verdicts = await rig.run(ledger, *(raw(number, "[sleep:10]") for number in range(60)))
+
+    rungs = [verdict.get("degraded") for verdict in verdicts]
+    assert list(dict.fromkeys(rungs)) == [None, "short_reasoning", "label_only", "hold"]
+    for rung in ("short_reasoning", "label_only", "hold"):
+        assert rig.state.metrics.degraded.labels(rung)._value.get() == rungs.count(rung)
+    for verdict in verdicts:
+        held = verdict.get("degraded") == "hold"
+        assert (verdict["status"], verdict["label"]) == (("overloaded", None) if held else ("judged", "safe"))
+        assert verdict["action"] == ("review" if held else "allow")
+    assert ledger.watermark == 60
+
+
+async def test_what_was_judged_with_less_is_rehearsed_by_nobody() -> None:
+    """A shadow's full verdict beside one that was cut would say nothing about the policy."""
+    told: list[str] = []
+    rig, ledger = Rig(window=1, overload_label_s=0.01, overload_settle_s=0.01), open_ledger(*range(20))
+    rig.pipeline._on_verdict = lambda _, message: told.append(message.message_id)
+    verdicts = await rig.run(ledger, *(raw(number, "[sleep:10]") for number in range(20)))
+    whole = [verdict["message_id"] for verdict in verdicts if "degraded" not in verdict]
+
+    assert told == whole
+    assert 0 < len(whole) < 20
+
+
+async def test_a_message_read_again_has_waited_since_it_was_read_first() -> None:
+    """Its time past its tenant's queue counts: for the verdict's timing and for the overload ladder."""
+    rig, ledger = Rig(), open_ledger(0)
+
+    assert rig.pipeline.readmit(record(0, raw(0)), ledger, expired=False, since_s=time.monotonic() - 30)
+
+    rig.pipeline.pump()
+    await asyncio.wait_for(rig.pipeline.drained({0}), 10)
+    (verdict,) = rig.verdicts()
+
+    assert verdict["timing"]["queue_ms"] >= 30_000
+
+
+async def test_a_message_in_a_language_of_the_floor_alone() -> None:
+    """The floor's categories act although the tenant's part of the policy was not asked."""
+    policies = FixedPolicies(languages=("tlh",))
+    assert policies.policy is not None
+    judging = structs.replace(policies.policy.judging, floor=Asking())
+    policies.policy = structs.replace(policies.policy, judging=judging)
+    rig, ledger = Rig(policies=policies), open_ledger(0, 1)
+    safe, unsafe = await rig.run(ledger, raw(1, language="en"), raw(2, "[unsafe:U7]", language="en"))
+
+    assert {verdict["status"] for verdict in (safe, unsafe)} == {"language_unsupported"}
+    assert {verdict["label"] for verdict in (safe, unsafe)} == {None}
+    assert [verdict["action"] for verdict in (safe, unsafe)] == ["review", "block"]
 
 
 async def test_a_dead_engine_stops_everything() -> None:
