@@ -18,6 +18,7 @@ from typer.main import get_command
 from worker.acls import ROLES, acls, as_json
 from worker.cli import app
 from worker.config import ENV_PREFIX, Settings, describe
+from worker.failures import FAILURES
 from worker.metrics import CATALOGUE
 from worker.schemas.asyncapi import CHANNELS
 from worker.topics import DEFAULT_PARTITIONS, catalogue
@@ -83,6 +84,12 @@ def metrics_table() -> str:
     return table(("metric", "kind", "labels", "what it says", "look when"), rows)
 
 
+def failures_table() -> str:
+    """Return every failure on a message's path with what becomes of it."""
+    rows = [(row.what, row.becomes, ", ".join(f"`{name}`" for name in row.metrics), row.follows) for row in FAILURES]
+    return table(("what fails", "it becomes", "seen in", "what follows"), rows)
+
+
 def topics_table() -> str:
     """Return every topic with its partitions, how long it keeps records, and the largest record."""
     rows = [
@@ -125,6 +132,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings_table,
     "commands": commands_table,
     "metrics": metrics_table,
+    "failures": failures_table,
     "topics": topics_table,
     "acls": acls_table,
 }

@@ -20,6 +20,7 @@
     │   ├── EngineAborted       retry        a request was cut short by a signal; its offset stays open
     │   ├── RequestFailed       verdict      status engine_error
     │   ├── RequestTimeout      verdict      status timeout
+    │   ├── FatalMessage        dead letter  it was alone in the judge at two engine deaths
     │   └── PromptTooLong       verdict      status too_long
     ├── ModelError              stop         a model folder that cannot be served or trained
     ├── TrainError              stop         a training run that must not go on
@@ -154,6 +155,12 @@ class RequestTimeout(EngineError):
     """This request passed its deadline."""
 
     status = "timeout"
+
+
+class FatalMessage(EngineError):
+    """A message was alone in the judge each time that the engine died; it is not judged again."""
+
+    disposition = Disposition.DEAD_LETTER
 
 
 class PromptTooLong(EngineError):

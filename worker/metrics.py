@@ -147,6 +147,12 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
         worry="it rises: something sends signals to the engine",
     ),
     Spec(
+        name="rsafe_suspects",
+        kind="gauge",
+        meaning="Messages that were in the judge when an engine died and have no outcome yet; each is judged alone.",
+        worry="above zero: the engine died; its log says why",
+    ),
+    Spec(
         name="rsafe_judge_failures",
         kind="counter",
         meaning="Messages whose judging raised an error that nobody foresaw; they got status engine_error.",
@@ -252,6 +258,7 @@ class Metrics:
         self.engine_ms = self._histogram("rsafe_engine_ms")
         self.queue_ms = self._histogram("rsafe_queue_ms")
         self.engine_aborts = self._counter("rsafe_engine_aborts")
+        self.suspects = self._gauge("rsafe_suspects")
         self.judge_failures = self._counter("rsafe_judge_failures")
         self.prompt_tokens = self._counter("rsafe_prompt_tokens")
         self.cached_tokens = self._counter("rsafe_cached_tokens")

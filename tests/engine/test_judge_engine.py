@@ -59,14 +59,14 @@ def check(found: Judgement) -> None:
 
 async def test_every_rung_of_the_overload_ladder(judge_with: JudgeWith) -> None:
     """Less reasoning within its budget, then none at all, under the same policy; a cut reasoning stays truncated."""
-    judge = await judge_with(overload_short_tokens=BUDGET // 4)
+    judge = await judge_with(overload_short_tokens=1)
     under = floor_and_own()
     whole, short, bare = [
         await judge.judge(message("you idiot"), under.at(rung)) for rung in (None, "short_reasoning", "label_only")
     ]
 
-    assert 0 < short.usage.reasoning_tokens <= 2 * (BUDGET // 4) < whole.usage.reasoning_tokens <= 2 * BUDGET
-    assert short.status in {"judged", "truncated", "contradictory"}
+    assert 0 < short.usage.reasoning_tokens <= 2 < whole.usage.reasoning_tokens <= 2 * BUDGET
+    assert (short.status, decide(short, under).label) == ("truncated", None)
     assert (bare.status, bare.score_method, bare.usage.reasoning_tokens) == ("judged", "direct", 0)
     assert bare.prompt_digest != whole.prompt_digest == short.prompt_digest
 

@@ -166,7 +166,12 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         partition = TopicPartition(self._topic, opening.partition)
         found = opening.found
         self._ledger.open(
-            opening.partition, start=opening.start, bounds=found.bounds, ends=found.ends, published=found.published
+            opening.partition,
+            start=opening.start,
+            bounds=found.bounds,
+            ends=found.ends,
+            published=found.published,
+            suspects=opening.suspects,
         )
         consumer.seek(partition, opening.start)
         consumer.resume(partition)

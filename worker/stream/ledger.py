@@ -3,7 +3,8 @@
 A message may finish before one that came earlier, so a partition's committed offset is its
 *watermark*: the lowest offset still in flight. Beside it the commit carries, for each topic that
 holds outcomes, the lowest position at which an outcome of an offset at or above the watermark can
-stand. A new owner reads the outcomes back from there and judges none of them again.
+stand. A new owner reads the outcomes back from there and judges none of them again. It also carries
+what was in the judge when an engine died, since nothing in memory outlives that (``quarantine.py``).
 
 A ``PartitionLedger`` is one epoch of one partition: it is made when the partition is opened and
 closed when it is given away, and a closed ledger drops whatever still arrives.
@@ -14,7 +15,7 @@ The bounds rely on one thing: outcomes of a partition reach a topic in the order
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, Literal, NamedTuple
 
@@ -58,6 +59,27 @@ class Bounds(Struct, frozen=True, kw_only=True):
         return self.verdicts if topic == "verdicts" else self.dead_letters
 
 
+class Suspect(Struct, frozen=True, array_like=True):
+    """A message that was in the judge when an engine died, and how often it was alone there.
+
+    ``timestamp`` is Kafka's, in milliseconds: a topic that was made anew uses its offsets again.
+    """
+
+    offset: int
+    timestamp: int
+    deaths: int
+
+
+#: More would not fit the commit's text; the lowest are kept, and what is left out is met at the next death.
+MOST_SUSPECTS: Final = 80
+
+
+class _Metadata(Bounds, frozen=True, kw_only=True, omit_defaults=True):
+    """A commit's text."""
+
+    suspects: tuple[Suspect, ...] = ()
+
+
 class CommitPoint(NamedTuple):
     """What to commit for a partition."""
 
@@ -65,9 +87,11 @@ class CommitPoint(NamedTuple):
     metadata: str
 
 
-def write_metadata(bounds: Bounds) -> str:
+def write_metadata(bounds: Bounds, suspects: Sequence[Suspect] = ()) -> str:
     """Return the text that goes with a commit. Readers ignore fields they do not know."""
-    return msgspec.json.encode(bounds).decode()
+    kept = tuple(suspects[:MOST_SUSPECTS])
+    found = _Metadata(verdicts=bounds.verdicts, dead_letters=bounds.dead_letters, suspects=kept)
+    return msgspec.json.encode(found).decode()
 
 
 def read_metadata(text: str) -> Bounds | None:
@@ -76,6 +100,14 @@ def read_metadata(text: str) -> Bounds | None:
         return msgspec.json.decode(text.encode(), type=Bounds)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
+
+
+def read_suspects(text: str) -> tuple[Suspect, ...]:
+    """Return the suspects in a commit's text; none if it was not written by a worker."""
+    try:
+        return msgspec.json.decode(text.encode(), type=_Metadata).suspects
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return ()
 
 
 class PartitionLedger:
@@ -98,6 +130,7 @@ class PartitionLedger:
         "_in_flight",
         "_next",
         "_published",
+        "_suspects",
         "closed",
         "epoch",
         "partition",
@@ -111,6 +144,7 @@ class PartitionLedger:
         bounds: Bounds,
         ends: Bounds,
         published: Mapping[MessageKey, Published] | None = None,
+        suspects: Iterable[Suspect] = (),
         capacity: int = 200_000,
         epoch: int = 0,
     ) -> None:
@@ -122,6 +156,7 @@ class PartitionLedger:
             bounds: where the outcomes of ``start`` and later were read back from.
             ends: the position after the last record of each outcome topic at the read-back.
             published: messages from ``start`` on that already have their outcome.
+            suspects: messages from ``start`` on that were in the judge when an engine died.
             capacity: the most offsets to remember.
             epoch: which opening of the partition this is.
 
@@ -136,6 +171,7 @@ class PartitionLedger:
         self._done: dict[int, Place] = {}
         # Found by the read-back and not met yet. Not counted against the capacity, or it could never be met.
         self._published: dict[MessageKey, Published] = dict(published or {})
+        self._suspects: dict[int, Suspect] = {suspect.offset: suspect for suspect in suspects}
         self._bounds: dict[OutcomeTopic, int] = {topic: bounds.of(topic) for topic in OUTCOME_TOPICS}
         self._ends: dict[OutcomeTopic, int] = {topic: ends.of(topic) for topic in OUTCOME_TOPICS}
 
@@ -161,6 +197,11 @@ class PartitionLedger:
             self._forget_below_watermark()
         return max(0, self._capacity - len(self._in_flight) - len(self._done))
 
+    @property
+    def suspects(self) -> int:
+        """How many messages that were in the judge at an engine's death have no outcome yet."""
+        return len(self._suspects)
+
     def register(self, offset: int) -> bool:
         """Take an offset into flight.
 
@@ -181,6 +222,16 @@ class PartitionLedger:
         """
         return self._published.pop((offset, timestamp), None)
 
+    def suspect(self, offset: int, timestamp: int, *, alone: bool) -> None:
+        """Note that a message was in the judge when the engine died, and whether nothing else was."""
+        deaths = (self.deaths(offset, timestamp) or 0) + alone
+        self._suspects[offset] = Suspect(offset, timestamp, deaths)
+
+    def deaths(self, offset: int, timestamp: int) -> int | None:
+        """Return how many engines died of a message alone; None for one that was in the judge at no death."""
+        found = self._suspects.get(offset)
+        return found.deaths if found is not None and found.timestamp == timestamp else None
+
     def complete(self, offset: int, place: Place | None) -> bool:
         """Mark an offset done.
 
@@ -195,6 +246,7 @@ class PartitionLedger:
         if self.closed or offset not in self._in_flight:
             return False
         del self._in_flight[offset]
+        self._suspects.pop(offset, None)
         if place is not None:
             self._done[offset] = place
             self._ends[place.topic] = max(self._ends[place.topic], place.position + 1)
@@ -220,12 +272,14 @@ class PartitionLedger:
             if lowest[topic] != UNKNOWN_POSITION:
                 self._bounds[topic] = lowest[topic]
         bounds = Bounds(verdicts=self._bounds["verdicts"], dead_letters=self._bounds["dead-letters"])
-        return CommitPoint(self.watermark, write_metadata(bounds))
+        suspects = [self._suspects[offset] for offset in sorted(self._suspects)]
+        return CommitPoint(self.watermark, write_metadata(bounds, suspects))
 
     def _forget_below_watermark(self) -> None:
         watermark = self.watermark
         self._done = {offset: place for offset, place in self._done.items() if offset >= watermark}
         self._published = {key: found for key, found in self._published.items() if key[0] >= watermark}
+        self._suspects = {offset: found for offset, found in self._suspects.items() if offset >= watermark}
 
 
 class Ledger:
@@ -246,7 +300,14 @@ class Ledger:
         return len(self._open)
 
     def open(
-        self, partition: int, *, start: int, bounds: Bounds, ends: Bounds, published: Mapping[MessageKey, Published]
+        self,
+        partition: int,
+        *,
+        start: int,
+        bounds: Bounds,
+        ends: Bounds,
+        published: Mapping[MessageKey, Published],
+        suspects: Iterable[Suspect] = (),
     ) -> PartitionLedger:
         """Open a partition in a new epoch; an older epoch of it is closed. See ``PartitionLedger``."""
         self.close(partition)
@@ -257,6 +318,7 @@ class Ledger:
             bounds=bounds,
             ends=ends,
             published=published,
+            suspects=suspects,
             capacity=self._capacity,
             epoch=self._epoch,
         )

@@ -13,7 +13,7 @@ from worker import kafka
 from worker.config import Settings
 from worker.metrics import Metrics
 from worker.stream.cluster import Cluster
-from worker.stream.ledger import Bounds, CommitPoint, read_metadata
+from worker.stream.ledger import Bounds, CommitPoint, Suspect, read_metadata, read_suspects
 from worker.stream.readback import Found, read_back
 
 logger: Final = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     partition: int
     start: int
     found: Found
+    suspects: tuple[Suspect, ...] = ()
 
 
 class Opener:
@@ -53,7 +54,15 @@ class Opener:
                 key.partition: self._start(key.partition, commits.get(key.partition), *log) for key, log in logs.items()
             }
             found = await read_back(consumer, self._settings, wanted)
-        return [Opening(partition=number, start=wanted[number][0], found=found[number]) for number in sorted(wanted)]
+        return [
+            Opening(
+                partition=number,
+                start=wanted[number][0],
+                found=found[number],
+                suspects=read_suspects(commits[number].metadata) if number in commits else (),
+            )
+            for number in sorted(wanted)
+        ]
 
     def _start(self, partition: int, commit: CommitPoint | None, first: int, end: int) -> tuple[int, Bounds | None]:
         """Return the offset to read first and the bounds for the read-back (none: from the logs' start)."""

@@ -94,9 +94,9 @@ class _Event:
         return [*self._fixed, ("ce_id", event_id.encode()), ("ce_time", time)]
 
 
-def dead_letter_of(record: Any, ledger: PartitionLedger, stage: str, error: WorkerError) -> Outcome:
+def dead_letter_of(record: Any, ledger: PartitionLedger, stage: str, error: WorkerError, attempts: int = 1) -> Outcome:
     """Build the dead letter of a record: its key, value and headers byte for byte, and why after them."""
-    failure = Failure.of(stage, error)
+    failure = Failure.of(stage, error, attempts)
     headers = dead_letter.headers(record.headers, failure, source_of(record), dt.datetime.now(dt.UTC))
     return Outcome(
         record=record,

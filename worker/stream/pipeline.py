@@ -23,6 +23,7 @@ from worker.stream.ledger import PartitionLedger
 from worker.stream.lookahead import Lookahead
 from worker.stream.outputs import Outputs, dead_letter_of
 from worker.stream.publisher import Publisher
+from worker.stream.quarantine import FATAL_DEATHS, Quarantine, fatal
 from worker.stream.state import State
 from worker.stream.tasks import spawn
 from worker.stream.work import Work, held_bytes
@@ -44,10 +45,12 @@ class Pipeline:
         policies: PolicySource,
         publisher: Publisher,
         on_verdict: Callable[[Any, Message], None] | None = None,
+        others_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """Connect the parts; the judge is built before the first record comes.
 
         ``on_verdict`` is told each record and message that got its verdict in good order; it must not raise.
+        ``others_busy`` tells whether anything else is in the judge.
         """
         self._state = state
         self._slots = state.settings.in_flight
@@ -63,6 +66,7 @@ class Pipeline:
         self._running: dict[int, tuple[Work, asyncio.Task[None]]] = {}
         self._pump_due = False
         self._held = False
+        self._quarantine = Quarantine(others_busy)
         self._lookahead = Lookahead(
             asked_from=state.settings.lookahead_messages,
             most=state.settings.deferred_messages,
@@ -73,6 +77,11 @@ class Pipeline:
     def in_judge(self) -> int:
         """How many messages are in the judge."""
         return len(self._running)
+
+    @property
+    def careful(self) -> bool:
+        """Whether messages that were in the judge at an engine's death are judged one at a time now."""
+        return self._quarantine.is_open
 
     @property
     def futile(self) -> bool:
@@ -119,11 +128,17 @@ class Pipeline:
         """Fill the window."""
         self._pump_due = False
         while not self._held and self._state.failure is None and len(self._running) < self._slots:
+            if self._quarantine.is_open:
+                if self._running:
+                    return
+                self._begin(self._quarantine.next())
+                continue
             taken = self._admission.take(self._slots - len(self._running))
             if not taken:
                 return
             for work in taken:
-                self._begin(work)
+                if not self._quarantine.takes(work):
+                    self._begin(work)
 
     def hold(self) -> None:
         """Start nothing new until ``resume``: all partitions are being given away."""
@@ -135,6 +150,9 @@ class Pipeline:
 
     def drop_queued(self) -> None:
         """Forget everything that waits; the offsets stay open."""
+        for work in self._quarantine.drop():
+            self._admission.release(work)
+            self._buffer.give(work.size_bytes)
         for work in self._admission.drop(self._admission.partitions):
             self._buffer.give(work.size_bytes)
         self._deferred.clear()
@@ -153,8 +171,12 @@ class Pipeline:
             self._buffer.give(work.size_bytes)
 
     def _decoded(self, record: Any, ledger: PartitionLedger) -> Message | None:
-        """Decode a record, which is held from now on; one that is no message becomes a dead letter."""
+        """Decode a record, which is held from now on; one that is no message or kills engines becomes a dead letter."""
         self._buffer.take(held_bytes(record))
+        deaths = ledger.deaths(record.offset, record.timestamp) or 0
+        if deaths >= FATAL_DEATHS:
+            self._publisher.submit(dead_letter_of(record, ledger, "engine", fatal(deaths), deaths))
+            return None
         try:
             return decode_message(record.value)
         except DecodeError as error:
@@ -175,6 +197,7 @@ class Pipeline:
             message=message,
             ledger=ledger,
             received_s=time.monotonic(),
+            is_suspect=ledger.deaths(record.offset, record.timestamp) is not None,
         )
 
     def _defer(self, message: Message, record: Any, ledger: PartitionLedger) -> bool:
@@ -197,6 +220,7 @@ class Pipeline:
                 task = spawn(self._run(work, policy), self._state.fail)
                 self._running[work.order] = (work, task)
                 return
+        self._quarantine.passed(work)
         self._admission.release(work)
         self._finish(work, _unasked(policy), policy, time.monotonic())
 
@@ -230,6 +254,7 @@ class Pipeline:
                 self._metrics.engine_aborts.inc()
                 await backoff.wait()
             except EngineDead:
+                self.note_death()
                 raise
             except EngineError as error:
                 return Judgement(status=_status(error))
@@ -237,6 +262,10 @@ class Pipeline:
                 return self._foreign_error(work, error)
         text = f"the engine cut a message short {_MOST_ABORTS} times; look at its log"
         raise EngineDead(text)
+
+    def note_death(self) -> None:
+        """Remember in the ledgers what was in the judge when the engine died; the first call counts."""
+        self._quarantine.engine_died([work for work, _ in self._running.values()])
 
     def _foreign_error(self, work: Work, error: Exception) -> Judgement:
         """Count an error that no judge should raise. Its text may hold the message's, so only its class is logged."""
@@ -249,6 +278,7 @@ class Pipeline:
         """Free the message's slot, and fill the window soon."""
         if self._running.pop(work.order, None) is None:
             return
+        self._quarantine.passed(work)
         self._admission.release(work)
         if not self._pump_due:
             self._pump_due = True

@@ -48,7 +48,10 @@ class DataPlane:
         self._delivery = Delivery(settings, metrics, self._state.must_not_send)
         self._publisher = Publisher(self._state, self._delivery)
         self._shadow = Shadow(settings, judge, policies, metrics)
-        self._pipeline = Pipeline(self._state, judge, policies, self._publisher, self._shadow.offer)
+        self._pipeline = Pipeline(
+            self._state, judge, policies, self._publisher, self._shadow.offer, lambda: self._shadow.busy
+        )
+        self._shadow.wait_while(lambda: self._pipeline.careful)
         opener = Opener(settings, self._cluster, metrics)
         self._group = Group(self._state, self._cluster, opener, self._release)
         self._committer = Committer(self._state)

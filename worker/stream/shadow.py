@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -93,6 +94,16 @@ class Shadow:
         self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._must_wait: Callable[[], bool] = lambda: False
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything may be in the judge."""
+        return bool(self._tasks)
+
+    def wait_while(self, must_wait: Callable[[], bool]) -> None:
+        """Begin nothing while this is so: a live message has to be alone in the judge."""
+        self._must_wait = must_wait
 
     def offer(self, record: Any, message: Message) -> None:
         """Take in a message that has its verdict; returns at once and never raises."""
@@ -141,7 +152,7 @@ class Shadow:
 
     async def _empty(self) -> None:
         """Judge what waits, one after the other, until nothing does."""
-        while self._queue:
+        while self._queue and not self._must_wait():
             waiting = self._take()
             # As things stand now: a rehearsal may have ended meanwhile.
             for rehearsal in self._rehearsals(waiting.message):

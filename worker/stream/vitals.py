@@ -7,7 +7,7 @@ import logging
 from typing import Final
 
 from worker.credentials import absent_text
-from worker.errors import ConfigError, StreamError
+from worker.errors import ConfigError, EngineDead, StreamError
 from worker.judge.judgement import Judge
 from worker.policy.source import PolicySource
 from worker.records import Rung
@@ -69,7 +69,11 @@ class Vitals:
 
         """
         while True:
-            self._judge.check()
+            try:
+                self._judge.check()
+            except EngineDead:
+                pipeline.note_death()
+                raise
             self._set_gauges(pipeline)
             await asyncio.sleep(_WATCH_S)
 
@@ -106,6 +110,7 @@ class Vitals:
         metrics.queued.labels("replay").set(state.admission.queued("replay"))
         metrics.deferred.set(len(state.deferred))
         metrics.held_bytes.set(state.buffer.bytes)
+        metrics.suspects.set(sum(ledger.suspects for ledger in state.ledger))
         metrics.policies_stale.set(self._policies.stale())
         self.rungs = state.overload.tenants(lambda one: state.admission.waits(one) or state.deferred.holds(one))
         for rung, tenants in self.rungs.items():

@@ -31,6 +31,7 @@ class Work(Entry, kw_only=True, eq=False):
         message: what it says.
         ledger: the epoch of its partition.
         received_s: when it was read, by the worker's clock.
+        is_suspect: whether it was in the judge when an engine died, so that it is judged alone.
 
     """
 
@@ -38,6 +39,7 @@ class Work(Entry, kw_only=True, eq=False):
     message: Message
     ledger: PartitionLedger
     received_s: float
+    is_suspect: bool = False
 
 
 class Outcome(Struct, kw_only=True, eq=False):

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from tests.support.streaming import NOTHING, open_ledger
 from worker.stream.ledger import (
     METADATA_MAX_BYTES,
+    MOST_SUSPECTS,
     UNKNOWN_POSITION,
     Bounds,
     CommitPoint,
@@ -15,12 +17,15 @@ from worker.stream.ledger import (
     PartitionLedger,
     Place,
     Published,
+    Suspect,
     read_metadata,
+    read_suspects,
     write_metadata,
 )
 
 START = Bounds(verdicts=10, dead_letters=3)
 ENDS = Bounds(verdicts=20, dead_letters=5)
+STAMP = 1_700_000_000_000
 
 
 def ledger(start: int = 100, capacity: int = 1000, **published: Published) -> PartitionLedger:
@@ -206,3 +211,51 @@ def test_metadata_round_trips_and_stays_small() -> None:
 def test_metadata_of_others_is_no_bound(text: str) -> None:
     """A commit that no worker wrote has no bounds: read-back then starts at the log's start."""
     assert read_metadata(text) is None
+
+
+def test_suspects_travel_with_the_commit_until_they_are_done() -> None:
+    """What was in the judge at an engine's death is named to the next owner, with how often it was alone there."""
+    first = open_ledger(0, 1, 2)
+    first.suspect(1, STAMP, alone=False)
+    first.suspect(2, STAMP, alone=True)
+    heirs = read_suspects(first.commit_point().metadata)
+    heir = PartitionLedger(0, start=0, bounds=NOTHING, ends=NOTHING, suspects=heirs)
+    for offset in range(3):
+        heir.register(offset)
+    heir.suspect(2, STAMP, alone=True)
+
+    assert [heir.deaths(offset, STAMP) for offset in range(3)] == [None, 0, 2]
+    assert heir.deaths(2, STAMP + 1) is None
+
+    heir.complete(2, Place("dead-letters", 0))
+
+    assert [one.offset for one in read_suspects(heir.commit_point().metadata)] == [1]
+
+    heir.complete(0, None)
+    heir.complete(1, None)
+
+    assert heir.commit_point().metadata == write_metadata(Bounds(verdicts=0, dead_letters=1))
+    assert heir.suspects == 0
+
+
+def test_a_commit_fits_whatever_is_suspected() -> None:
+    """The broker refuses longer texts; the lowest suspects are kept."""
+    largest = 2**63 - 1
+    crowded = open_ledger()
+    for offset in range(1000):
+        crowded.suspect(largest - offset, 10**13 - 1, alone=True)
+    text = write_metadata(
+        Bounds(verdicts=largest, dead_letters=largest),
+        [Suspect(largest - offset, 10**13 - 1, 1) for offset in range(1000)],
+    )
+
+    assert len(text.encode()) <= METADATA_MAX_BYTES
+    assert len(crowded.commit_point().metadata.encode()) <= METADATA_MAX_BYTES
+    assert min(one.offset for one in read_suspects(crowded.commit_point().metadata)) == largest - 999
+    assert len(read_suspects(text)) == MOST_SUSPECTS
+
+
+@pytest.mark.parametrize("text", ["", "{}", "x", '{"verdicts":1,"dead-letters":2,"suspects":[["x"]]}', "\ud800"])
+def test_a_foreign_commit_suspects_nobody(text: str) -> None:
+    """Whatever somebody else committed."""
+    assert read_suspects(text) == ()

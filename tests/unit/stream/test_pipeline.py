@@ -21,7 +21,7 @@ from worker.judge.scripted import ScriptedJudge
 from worker.policy.model import Asking, EffectivePolicy
 from worker.records import Message
 from worker.stream.delivery import Delivery
-from worker.stream.ledger import PartitionLedger
+from worker.stream.ledger import PartitionLedger, read_suspects
 from worker.stream.pipeline import Pipeline
 from worker.stream.publisher import Publisher
 
@@ -218,6 +218,109 @@ async def test_a_dead_engine_stops_everything() -> None:
     rig.pipeline.pump()
 
     assert rig.pipeline.in_judge == 1
+
+
+class RecordingJudge(WatchedJudge):
+    """Remembers what was in the judge together with each message, and dies of a text that says so."""
+
+    def __init__(self) -> None:
+        """Nothing is in it."""
+        super().__init__()
+        self.inside: set[str] = set()
+        self.together: dict[str, set[str]] = {}
+
+    async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
+        """Judge by the rules."""
+        self.inside.add(message.message_id)
+        for one in self.inside:
+            self.together[one] = self.together.get(one, set()) | self.inside
+        try:
+            found = await super().judge(message, policy, priority=priority)
+            if "[dead]" in message.text:
+                raise EngineDead(message.message_id)
+        finally:
+            self.inside.discard(message.message_id)
+        return found
+
+
+def suspects(ledger: PartitionLedger) -> dict[int, int]:
+    """Return the deaths alone by offset, as a commit would carry them."""
+    return {one.offset: one.deaths for one in read_suspects(ledger.commit_point().metadata)}
+
+
+async def test_suspects_are_judged_with_nothing_beside_them() -> None:
+    """One at a time, and the others go on together afterwards; nobody is forgotten."""
+    judge = RecordingJudge()
+    rig, ledger = Rig(judge, window=4), open_ledger(*range(12))
+    for offset in (3, 7, 8):
+        ledger.suspect(offset, record(offset, b"").timestamp, alone=False)
+    verdicts = await rig.run(ledger, *(raw(number, "[sleep:5]") for number in range(12)))
+
+    assert len(verdicts) == 12
+    assert all(judge.together[f"m{offset}"] == {f"m{offset}"} for offset in (3, 7, 8))
+    assert max(map(len, judge.together.values())) > 1
+    assert (suspects(ledger), ledger.watermark, rig.pipeline.careful) == ({}, 12, False)
+
+
+async def test_whatever_was_in_the_judge_at_a_death_is_suspected() -> None:
+    """Among others nobody is to blame; alone the message is; a neighbour that waits is neither."""
+    rig, ledger = Rig(RecordingJudge(), window=2), open_ledger(0, 1, 2)
+    rig.take_in(ledger, raw(0, "[dead][sleep:5]"), raw(1, "[sleep:500]"), raw(2))
+    await asyncio.wait_for(rig.state.failed.wait(), 10)
+
+    assert suspects(ledger) == {0: 0, 1: 0}
+
+    rig.pipeline.abort()
+    again = Rig(RecordingJudge(), window=2)
+    again.take_in(ledger, raw(0, "[dead][sleep:5]"), raw(1, "[sleep:500]"), raw(2))
+    await asyncio.wait_for(again.state.failed.wait(), 10)
+
+    assert suspects(ledger) == {0: 1, 1: 0}
+
+
+async def test_a_death_with_a_rehearsal_in_the_judge_blames_nobody() -> None:
+    """It may have been the rehearsal: the message stays a suspect."""
+    rig, ledger = Rig(RecordingJudge(), window=2), open_ledger(0)
+    rig.pipeline._quarantine._others_busy = lambda: True
+    rig.take_in(ledger, raw(0, "[dead]"))
+    await asyncio.wait_for(rig.state.failed.wait(), 10)
+
+    assert suspects(ledger) == {0: 0}
+
+
+async def test_after_two_deaths_alone_a_message_is_not_judged_again() -> None:
+    """It becomes a dead letter, byte for byte, before anything is asked; another one at its offset does not."""
+    judge = WatchedJudge()
+    rig, ledger = Rig(judge), open_ledger(0, 1)
+    for offset, timestamp in ((0, record(0, b"").timestamp), (1, 5)):
+        ledger.suspect(offset, timestamp, alone=True)
+        ledger.suspect(offset, timestamp, alone=True)
+    (verdict,) = await rig.run(ledger, raw(0), raw(1))
+    (letter,) = [row for name, row in rig.delivery.written if name == "dead-letters"]
+    headers = dict(letter.headers)
+
+    assert [one.message_id for one in judge.order] == ["m1"] == [verdict["message_id"]]
+    assert letter.value == raw(0)
+    assert (headers["stage"], headers["error"], headers["attempts"]) == (b"engine", b"FatalMessage", b"2")
+    assert rig.state.metrics.dead_letters.labels("engine")._value.get() == 1
+    assert ledger.watermark == 2
+
+
+async def test_giving_back_forgets_the_suspects_that_wait() -> None:
+    """What waits to be judged alone is dropped like everything queued, and its slot and memory are free again."""
+    rig, ledger = Rig(window=2), open_ledger(*range(4))
+    for offset in range(1, 4):
+        ledger.suspect(offset, record(offset, b"").timestamp, alone=False)
+    rig.take_in(ledger, *(raw(number, "[sleep:60000]") for number in range(4)))
+
+    assert rig.pipeline.careful
+
+    rig.pipeline.hold()
+    rig.pipeline.drop_queued()
+    rig.pipeline.abort()
+
+    assert (rig.pipeline.careful, rig.state.buffer.messages, len(rig.state.admission)) == (False, 0, 0)
+    assert suspects(ledger) == {1: 0, 2: 0, 3: 0}
 
 
 async def test_aborting_frees_the_slots_and_leaves_the_offsets_open() -> None:
