@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from worker.config import Settings
@@ -40,8 +41,15 @@ class DataPlane:
     made them.
     """
 
-    def __init__(self, settings: Settings, judge: Judge, policies: PolicySource, metrics: Metrics) -> None:
-        """Build the parts; nothing connects."""
+    def __init__(
+        self,
+        settings: Settings,
+        judge: Judge,
+        policies: PolicySource,
+        metrics: Metrics,
+        others_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Build the parts; nothing connects. ``others_busy`` tells whether somebody else uses the judge now."""
         self._settings = settings
         self._state = State(settings, metrics)
         self._cluster = Cluster(settings)
@@ -49,7 +57,12 @@ class DataPlane:
         self._publisher = Publisher(self._state, self._delivery)
         self._shadow = Shadow(settings, judge, policies, metrics)
         self._pipeline = Pipeline(
-            self._state, judge, policies, self._publisher, self._shadow.offer, lambda: self._shadow.busy
+            self._state,
+            judge,
+            policies,
+            self._publisher,
+            self._shadow.offer,
+            lambda: self._shadow.busy or others_busy(),
         )
         self._shadow.wait_while(lambda: self._pipeline.careful)
         opener = Opener(settings, self._cluster, metrics)

@@ -44,6 +44,12 @@ class JudgeTrier:
         self._task: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._trouble = ""
+        self._asking = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a case is in the judge."""
+        return self._asking > 0
 
     @property
     def fingerprint(self) -> str | None:
@@ -77,10 +83,17 @@ class JudgeTrier:
     async def _ask(self, message: Message, effective: EffectivePolicy) -> Answer:
         async with self._slots:
             for _ in range(_ATTEMPTS):
-                answer = answer_of(await self._judge.judge(message, effective, priority=PRIORITY), effective)
+                answer = await self._answer(message, effective)
                 if answer.status not in {"timeout", "engine_error"}:
                     break
         return answer
+
+    async def _answer(self, message: Message, effective: EffectivePolicy) -> Answer:
+        self._asking += 1
+        try:
+            return answer_of(await self._judge.judge(message, effective, priority=PRIORITY), effective)
+        finally:
+            self._asking -= 1
 
     async def _stand(self) -> None:
         while True:

@@ -301,3 +301,22 @@ def test_the_client_has_a_name_of_its_own() -> None:
     """A broker can give it a quota, and an audit log tells it from the worker."""
     settings = state_with(instance_id="w1").settings
     assert (shadow_settings(settings).instance, settings.instance) == ("w1-shadow", "w1")
+
+
+async def test_nothing_is_rehearsed_while_a_live_message_has_to_be_alone() -> None:
+    """What waits is rehearsed with the next message once that is over."""
+    rig, must_wait = Rig(), [True]
+    rig.shadow.wait_while(lambda: must_wait[0])
+    rig.offer(1)
+    await rig.settled()
+
+    assert (rig.verdicts(), rig.shadow.busy) == ([], False)
+
+    must_wait[0] = False
+    rig.offer(2)
+
+    assert rig.shadow.busy
+
+    await rig.settled()
+
+    assert [verdict["message_id"] for verdict in rig.verdicts()] == ["m1", "m2"]
