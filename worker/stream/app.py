@@ -114,9 +114,8 @@ def _add_pages(app: RsafeApp, health: Health) -> None:
     @app.page("/readyz")
     async def readyz(view: View, _request: Request) -> Response:
         """Answer 200 when messages are judged, else 503 with the reasons; and what is left out for how many tenants."""
-        reasons = health.unready()
-        state = {"ready": not reasons, "reasons": reasons, "overload": health.overload()}
-        return view.json(state, status=503 if reasons else 200)
+        state = health.readiness()
+        return view.json(state, status=200 if state["ready"] else 503)
 
     @app.page("/metrics")
     async def metrics(view: View, _request: Request) -> Response:

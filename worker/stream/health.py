@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from worker.records import Rung
 
@@ -40,9 +40,11 @@ class Health:
         """Return why no messages are judged now; empty means ready."""
         return self._reasons()
 
-    def overload(self) -> dict[Rung, int]:
-        """Return how many tenants are at each declared rung of the overload ladder."""
-        return dict(self._overload())
+    def readiness(self) -> dict[str, Any]:
+        """Return what /readyz says: why the worker is not ready, and the tenants at each rung where any is declared."""
+        reasons, overload = self.unready(), dict(self._overload())
+        state = {"ready": not reasons, "reasons": reasons}
+        return state | ({"overload": overload} if overload else {})
 
     def beat(self) -> None:
         """Note that the main loop turns."""

@@ -38,10 +38,12 @@ def test_readiness_asks_its_source_each_time() -> None:
 def test_it_says_what_is_left_out() -> None:
     """Overload makes nobody unready: messages are judged, with less; it stands beside the reasons."""
     health = Health()
-    before = health.overload()
+    health.running(list)
+    undeclared = health.readiness()
     health.running(list, lambda: {"hold": 2})
 
-    assert (before, health.overload(), health.unready()) == ({}, {"hold": 2}, [])
+    assert undeclared == {"ready": True, "reasons": []}
+    assert health.readiness() == {"ready": True, "reasons": [], "overload": {"hold": 2}}
 
 
 def test_stopping_is_never_ready() -> None:
