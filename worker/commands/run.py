@@ -8,6 +8,7 @@ from mode.worker import Worker
 from prometheus_client import REGISTRY
 
 from worker.config import Settings
+from worker.exceptions.store import ExceptionStore
 from worker.judge.build import build_judge
 from worker.metrics import Metrics
 from worker.policy.store import PolicyStore
@@ -31,8 +32,9 @@ def run(settings: Settings) -> None:
     metrics = Metrics(REGISTRY)
     judge = build_judge(settings)
     policies = PolicyStore(settings, metrics, trier=JudgeTrier(settings, judge))
-    plane = DataPlane(settings, judge, policies, metrics)
-    service = WorkerService(settings, judge, policies, plane, health)
+    exceptions = ExceptionStore(settings, policies, metrics)
+    plane = DataPlane(settings, judge, policies, metrics, exceptions)
+    service = WorkerService(settings, judge, policies, exceptions, plane, health)
     app = build_app(settings, service, health)
     worker = Worker(app, loop=loop, override_logging=False, redirect_stdouts=False)
     try:

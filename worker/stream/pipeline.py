@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from worker.errors import DecodeError, EngineAborted, EngineDead, EngineError
+from worker.exceptions.source import ExceptionSource
 from worker.judge.judgement import Judge, Judgement
 from worker.policy.model import EffectivePolicy
 from worker.policy.source import PolicySource
@@ -44,10 +45,12 @@ class Pipeline:
         policies: PolicySource,
         publisher: Publisher,
         on_verdict: Callable[[Any, Message], None] | None = None,
+        exceptions: ExceptionSource | None = None,
     ) -> None:
         """Connect the parts; the judge is built before the first record comes.
 
         ``on_verdict`` is told each record and message that got its verdict in good order; it must not raise.
+        Without ``exceptions`` there are none.
         """
         self._state = state
         self._slots = state.settings.in_flight
@@ -55,7 +58,7 @@ class Pipeline:
         self._policies = policies
         self._admission = state.admission
         self._deferred = state.deferred
-        self._outputs = Outputs(state.settings.instance, judge)
+        self._outputs = Outputs(state.settings.instance, judge, exceptions)
         self._publisher = publisher
         self._on_verdict = on_verdict
         self._buffer = state.buffer
