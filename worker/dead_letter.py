@@ -37,7 +37,7 @@ OURS: Final = frozenset(
 class Failure(Struct, frozen=True, kw_only=True):
     """Why a record went to ``dead-letters``.
 
-    ``stage`` is where it failed (``decode``, ``policy``, ``publish``), ``detail`` names field and
+    ``stage`` is where it failed (``decode``, ``policy``, ``exception``, ``publish``), ``detail`` names field and
     expected type and never a value.
     """
 

@@ -93,6 +93,7 @@ async def test_only_the_action_changes_and_the_floor_stands(settings: Settings) 
     assert all("suppressions" not in found[name] for name in ("m2", "m4", "m5"))
 
 
+@pytest.mark.slow
 async def test_put_and_delete_count_from_their_return_on(settings: Settings) -> None:
     """What is sent after the command has returned falls under it, and after a delete no more; no restart."""
     async with judging(settings):
@@ -143,6 +144,7 @@ async def test_the_platform_may_except_from_its_floor(settings: Settings) -> Non
     assert found["m1"]["suppressed_by"] == "*#x"
 
 
+@pytest.mark.slow
 async def test_expiry_goes_by_the_messages_own_time_and_a_replay_repeats_it(settings: Settings, tmp_path: Path) -> None:
     """Each verdict follows from Kafka's times of message and record, live and in a replay after it has ended."""
     async with judging(settings):
@@ -238,6 +240,7 @@ async def test_bad_records_are_refused_once_and_the_stream_goes_on(settings: Set
     assert rows["acme#owner"]["field"] == "owner"
 
 
+@pytest.mark.slow
 async def test_the_list_says_how_exceptions_fare(settings: Settings) -> None:
     """Expired ones stay visible with what they changed; a tombstone takes one out of the list."""
     async with judging(settings):

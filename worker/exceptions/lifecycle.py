@@ -25,6 +25,7 @@ from worker.exceptions.log import publish, read_records
 from worker.exceptions.refusals import check_floor
 from worker.exceptions.store import state_of
 from worker.policy.history import Book as Policies
+from worker.policy.history import decide_all
 from worker.policy.log import PolicyLog, read_book
 from worker.records import decode
 
@@ -239,10 +240,13 @@ def _is_deleted(version: Version) -> bool:
 
 
 async def _policies(settings: Settings) -> Policies:
+    """Return the policies as they will be once a worker has decided about the newest ones."""
     log = PolicyLog(settings)
     try:
         await log.open()
-        book, _, _ = await read_book(log)
+        book, _, records = await read_book(log)
+        for _, entry in decide_all(book, records, by=settings.instance, now=dt.datetime.now(dt.UTC)):
+            book.add(entry)
         return book
     finally:
         await log.close()
