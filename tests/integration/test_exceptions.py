@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
@@ -15,16 +16,29 @@ from prometheus_client import CollectorRegistry
 from tests.conftest import KafkaAddress
 from tests.support import policy_topics
 from tests.support.commands import rsafe, rsafe_json
-from tests.support.dataplane import make_topics, message, read_all, settings_for
+from tests.support.dataplane import (
+    FixedPolicies,
+    make_topics,
+    message,
+    read_all,
+    running,
+    send,
+    settings_for,
+    until_verdicts,
+)
 from tests.support.excepting import KEY, fields, judged, judging, known, publish, until_refused, verdicts
 from tests.support.replaying import U7, U8, outcomes, policy, replayed
 from tests.support.waiting import wait_until
 from worker.audit.replay_exceptions import read_exceptions
 from worker.config import Settings
+from worker.exceptions import lifecycle
 from worker.exceptions.accept import DELAY_MS
 from worker.exceptions.fingerprint import Fingerprinter
+from worker.exceptions.store import ExceptionStore
 from worker.metrics import Metrics
+from worker.records import Message
 from worker.secret import Secret
+from worker.topics import create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
@@ -275,3 +289,58 @@ async def test_put_refuses_what_a_worker_would(settings: Settings, monkeypatch: 
     code, _, err = await rsafe(settings, "exceptions", "delete", "acme#x")
     assert (code, "there is no exception acme#x" in err) == (2, True), err
     assert await read_all(settings, "exceptions") == []
+
+
+@pytest.mark.slow
+async def test_every_worker_follows_a_topic_that_grows(settings: Settings) -> None:
+    """A record in a new partition counts; a delete reaches every partition that holds the key."""
+    said = Message(tenant_id="acme", message_id="m", text="hello", author_id="u1")
+    stores = [
+        ExceptionStore(
+            msgspec.structs.replace(settings, instance_id=name), FixedPolicies(), Metrics(CollectorRegistry())
+        )
+        for name in ("first", "second")
+    ]
+
+    def held(key: str) -> bool:
+        now_ms = round(time.time() * 1000) + DELAY_MS
+        return all(key in {one.key for one in store.matching(said, now_ms)} for store in stores)
+
+    try:
+        await asyncio.gather(*(store.start() for store in stores))
+        await publish(settings, "acme#x", fields(author_id="u2"), partition=0)
+        await create_topics(settings.bootstrap_servers, settings.topic_prefix, 6)
+        await publish(settings, "acme#x", fields(author_id="u1"), partition=5)
+        await wait_until(lambda: held("acme#x"), 20, what="the record in the new partition")
+        await publish(settings, "acme#y", fields(name="y", author_id="u1"), partition=1)
+        await wait_until(lambda: held("acme#y"), 2, what="the second exception, in both workers")
+        assert not any(store.stale() for store in stores)
+
+        await lifecycle.delete(settings, "acme#x")
+
+        await wait_until(lambda: not held("acme#x"), 10, what="the end of the first exception")
+    finally:
+        await asyncio.gather(*(store.stop() for store in stores))
+    tombstones = {one.partition for one in await read_all(settings, "exceptions") if one.value is None}
+    assert tombstones == {0, 5}
+
+
+async def test_it_waits_for_its_topic_and_intake_for_it(broker: KafkaAddress, topic_prefix: str) -> None:
+    """A missing topic is no failure, and the cure is named; while exceptions may be old, nothing is read."""
+    settings = settings_for(broker.bootstrap_servers, topic_prefix)
+    store = ExceptionStore(settings, FixedPolicies(), Metrics(CollectorRegistry()))
+    starting = asyncio.create_task(store.start())
+    try:
+        assert "rsafe topics create" in await wait_until(lambda: store.trouble or "", 20)
+        assert store.stale()
+        await make_topics(settings, 1)
+        async with running(settings, exceptions=store) as plane:
+            await asyncio.wait_for(starting, 20)
+            await wait_until(plane.joined.is_set, 30)
+            await send(settings, [message(1)])
+            await until_verdicts(settings, 1)
+            store._current_at_s = None
+            assert any("exceptions may be old" in reason for reason in plane.unready())
+            await wait_until(lambda: not store.stale(), 10, what="an answer about exceptions")
+    finally:
+        await store.stop()

@@ -62,13 +62,13 @@ def known(metrics: Metrics, state: str) -> float:
     return metrics.registry.get_sample_value("rsafe_exceptions", {"state": state}) or 0.0
 
 
-async def publish(settings: Settings, key: str | bytes, value: Mapping[str, Any] | bytes | None) -> Any:
+async def publish(
+    settings: Settings, key: str, value: Mapping[str, Any] | bytes | None, partition: int | None = None
+) -> Any:
     """Write a record with a plain producer; return where it stands."""
     raw = json.dumps(value).encode() if isinstance(value, Mapping) else value
     async with producer(settings) as client:
-        return await client.send_and_wait(
-            settings.topic("exceptions"), raw, key=key.encode() if isinstance(key, str) else key
-        )
+        return await client.send_and_wait(settings.topic("exceptions"), raw, key=key.encode(), partition=partition)
 
 
 @asynccontextmanager
