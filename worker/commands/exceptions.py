@@ -243,4 +243,5 @@ def _at(time_ms: int) -> str:
 
 
 def _time(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # In its own zone: a record may hold a time that has no counterpart in another one.
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

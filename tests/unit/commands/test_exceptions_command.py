@@ -7,9 +7,11 @@ import datetime as dt
 import pytest
 from typer.testing import CliRunner
 
-from worker.commands.exceptions import _expiry, app, matches
+from worker.audit.exception_uses import Uses
+from worker.commands.exceptions import Listed, _expiry, _lines, app, matches
 from worker.errors import UsageError
 from worker.exception_records import ExceptionRecord
+from worker.exceptions.lifecycle import Current
 
 _RUNNER = CliRunner()
 _NOW = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
@@ -70,3 +72,15 @@ def test_a_line_says_what_is_matched() -> None:
     )
 
     assert matches(record) == "A, B of channel lobby author u1"
+
+
+def test_any_time_that_a_record_may_hold_is_shown() -> None:
+    """Nobody checks when an exception says that it was made; a foreign one is shown as it is."""
+    first = dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=12)))
+    record = ExceptionRecord(
+        scope="acme", id="x", owner="trust", reason="a test", created_at=first, expires_at=_NOW, author_id="u1"
+    )
+    shown = Current(key="acme#x", state="expired", record=record, digest="d", partition=0, offset=0, from_ms=0)
+    row = Listed(exception=shown, uses=Uses())
+
+    assert any("0001-01-01T00:00:00+12:00" in line for line in _lines(row))
