@@ -111,13 +111,16 @@ async def test_only_the_action_changes_and_the_floor_stands(settings: Settings) 
 async def test_put_and_delete_count_from_their_return_on(settings: Settings) -> None:
     """What is sent after the command has returned falls under it, and after a delete no more; no restart."""
     async with judging(settings):
-        began_s = time.monotonic()
-        await publish(settings, "acme#x", fields(channel_id="lobby"))
+        record = await publish(settings, "acme#x", fields(channel_id="lobby"))
         for number in itertools.count():
             found = await judged(settings, by("u1", number, channel_id="lobby"))
             if "suppressed_by" in found[f"m{number}"]:
                 break
-        took_s = time.monotonic() - began_s
+        # By Kafka's times: each message from then on, and none before, however slow this machine is.
+        for one in found.values():
+            after_ms = one["source"]["timestamp"] - record.timestamp
+            assert ("suppressed_by" in one) == (after_ms >= DELAY_MS), after_ms
+        assert DELAY_MS < 2000
         code, out, err = await rsafe(settings, "exceptions", "delete", "acme#x")
         assert (code, "ended for messages" in out) == (0, True), err
         after = await judged(settings, by("u1", 1001, channel_id="lobby"))
@@ -126,7 +129,6 @@ async def test_put_and_delete_count_from_their_return_on(settings: Settings) -> 
         again = await judged(settings, by("u1", 1002, channel_id="lobby"), by("u1", 1003))
 
     assert (again["m1002"]["action"], again["m1003"]["action"]) == ("allow", "hold")
-    assert took_s < 2, took_s
 
 
 async def test_a_text_is_known_by_its_fingerprint_alone(settings: Settings) -> None:
