@@ -73,6 +73,7 @@ ROLES: Final[dict[str, Role]] = {
             "messages": (_READ, "what is judged"),
             "policies": (_READ, "by what it is judged"),
             "policy-history": (_BOTH, "which policies were accepted; the worker decides"),
+            "exceptions": (_READ, "what is excepted from it"),
             "commands": (_READ, "pause and resume"),
             "verdicts": (_BOTH, "outcomes; read back after a crash, so that none is doubled"),
             "dead-letters": (_BOTH, "outcomes of messages that cannot be read; read back likewise"),
@@ -85,13 +86,14 @@ ROLES: Final[dict[str, Role]] = {
         {"shadow-verdicts": (_WRITE, "what a rehearsed policy says"), "shadow-traces": (_WRITE, "and why")},
     ),
     "author": Role(
-        "Who writes policies. Kafka cannot limit a login to keys: it may write every scope's policy.",
+        "Who writes policies and exceptions. Kafka cannot limit a login to keys: it may write those of every scope.",
         {
             "policies": (_BOTH, "`rsafe policy put` and `get`"),
             "policy-history": (_READ, "whether a policy was accepted"),
             "policy-applied": (_READ, "which workers hold it"),
+            "exceptions": (_BOTH, "`rsafe exceptions`"),
             "shadow-verdicts": (_READ, "`rsafe policy compare`"),
-            "verdicts": (_READ, "`rsafe policy compare`"),
+            "verdicts": (_READ, "`rsafe policy compare`, and how exceptions fare"),
         },
     ),
     "sender": Role(
@@ -116,6 +118,7 @@ ROLES: Final[dict[str, Role]] = {
             "messages": (_READ, "what is judged again"),
             "verdicts": (_READ, "what was said then"),
             "policy-history": (_READ, "by what it was judged then, and is now"),
+            "exceptions": (_READ, "what was excepted then"),
             "replays": (_BOTH, "the runs"),
             "replay-verdicts": (_BOTH, "outcomes, read back when a run goes on"),
             "replay-traces": (_BOTH, "the reasoning"),
@@ -146,7 +149,7 @@ def _groups(role: str, settings: Settings) -> Iterator[Acl]:
             name=f"{group}.",
             pattern="prefixed",
             operations=_READ,
-            why="choosing who judges golden cases, and commands",
+            why="choosing who judges golden cases and who refuses exceptions, and commands",
         )
     if role == "replay":
         name = settings.topic("replay.")

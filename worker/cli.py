@@ -11,7 +11,7 @@ import typer
 import typer.exceptions
 
 from worker import __version__
-from worker.commands import audit, dlq, options, policy_packs, train
+from worker.commands import audit, dlq, exceptions, options, policy_packs, train
 from worker.config import Settings
 from worker.errors import UsageError, WorkerError
 from worker.logs import configure, guard
@@ -337,6 +337,7 @@ def doctor(
 
 
 app.add_typer(policy_packs.app, name="policy")
+app.add_typer(exceptions.app, name="exceptions")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(audit.app, name="audit")
 app.add_typer(train.app, name="train")

@@ -162,6 +162,14 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     shadow_sasl_password_file: Annotated[
         str, Meta(description="File that holds the password of the rehearsals' user.")
     ] = ""
+    digest_key: Annotated[
+        Secret,
+        Meta(
+            description="Key of digests over texts that could be guessed, the same for all workers: 32 characters or"
+            " more, from the environment or the settings file, never a flag."
+        ),
+    ] = NO_SECRET
+    digest_key_file: Annotated[str, Meta(description="File that holds that key alone; read at the start.")] = ""
 
     @property
     def uses_tls(self) -> bool:
@@ -317,6 +325,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[bool, str]]:
     yield from _passwords(settings, "shadow_sasl", needed=shadow)
     alone = bool(settings.shadow_sasl_password or settings.shadow_sasl_password_file) and not shadow
     yield alone, "shadow_sasl_username is empty, but its password is set; set both or neither"
+    both = bool(settings.digest_key) and bool(settings.digest_key_file)
+    yield both, "digest_key and digest_key_file are both set; keep one"
 
 
 def _passwords(settings: Settings, prefix: str, *, needed: bool) -> Iterator[tuple[bool, str]]:

@@ -23,6 +23,8 @@ from worker.errors import ConfigError
 from worker.secret import NO_SECRET, Secret
 
 _MAX_PASSWORD_BYTES: Final = 64 * 1024
+#: A key that is shorter could be guessed together with the text.
+MIN_KEY_CHARS: Final = 32
 _REFUSED: Final = (
     AuthenticationFailedError,
     IllegalSaslStateError,
@@ -59,19 +61,47 @@ def password(settings: Settings) -> Secret:
     """
     if not settings.sasl_password_file:
         return settings.sasl_password
-    name = f"sasl_password_file = {settings.sasl_password_file!r}"
+    return _from_file("sasl_password_file", settings.sasl_password_file, "password")
+
+
+def digest_key(settings: Settings) -> Secret:
+    """Return the key of keyed digests, from its file where one is named; nothing where none is set.
+
+    Raises:
+        ConfigError: it is too short, or the file cannot be used.
+
+    """
+    key = settings.digest_key
+    if settings.digest_key_file:
+        key = _from_file("digest_key_file", settings.digest_key_file, "key")
+    if key and len(key.reveal()) < MIN_KEY_CHARS:
+        text = (
+            f"digest_key has fewer than {MIN_KEY_CHARS} characters; take a random one, as 'openssl rand -hex 32' gives"
+        )
+        raise ConfigError(text)
+    return key
+
+
+def _from_file(setting: str, path: str, what: str) -> Secret:
+    """Return what a file holds.
+
+    Raises:
+        ConfigError: the file cannot be read, is empty, or is no text.
+
+    """
+    name = f"{setting} = {path!r}"
     try:
-        raw = Path(settings.sasl_password_file).read_bytes()[:_MAX_PASSWORD_BYTES]
+        raw = Path(path).read_bytes()[:_MAX_PASSWORD_BYTES]
         found = raw.decode("utf-8").rstrip("\r\n")
     except OSError as error:
         text = f"{name} cannot be read ({error.strerror}); name a file that this user may read"
         raise ConfigError(text) from None
     except UnicodeDecodeError:
         # Never the decoder's own words: they hold bytes of the file.
-        text = f"{name} is not UTF-8 text; write the password alone into it"
+        text = f"{name} is not UTF-8 text; write the {what} alone into it"
         raise ConfigError(text) from None
     if not found:
-        text = f"{name} is empty; write the password alone into it"
+        text = f"{name} is empty; write the {what} alone into it"
         raise ConfigError(text)
     return Secret(found)
 

@@ -37,8 +37,8 @@ OURS: Final = frozenset(
 class Failure(Struct, frozen=True, kw_only=True):
     """Why a record went to ``dead-letters``.
 
-    ``stage`` is where it failed (``decode``, ``engine``, ``policy``, ``publish``), ``detail`` names field and
-    expected type and never a value.
+    ``stage`` is where it failed (``decode``, ``engine``, ``policy``, ``exception``, ``publish``), ``detail`` names
+    field and expected type and never a value.
     """
 
     stage: str

@@ -56,6 +56,10 @@ EXPECTED: Final[dict[str, str]] = {
     "author": "a string",
     "reason": "a string",
     "updated_at": _TIME,
+    "scope": "'*', '<tenant>' or '<tenant>/<channel>'",
+    "owner": _IDENTIFIER,
+    "expires_at": _TIME,
+    "fingerprint": "what 'rsafe exceptions put --text' makes of a text",
 }
 # Only the end of an error text is msgspec's own; what stands before may quote the record.
 _PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`\Z")

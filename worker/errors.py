@@ -5,7 +5,8 @@
     ├── ConfigError             stop         a setting that cannot be used
     ├── RecordError             dead letter  bytes from outside that are not the record they should be
     │   ├── DecodeError         dead letter  a message
-    │   └── PolicyInvalid       dead letter  a policy: the last accepted version stays in force
+    │   ├── PolicyInvalid       dead letter  a policy: the last accepted version stays in force
+    │   └── ExceptionInvalid    dead letter  an exception: its key has none from then on
     ├── StreamError
     │   ├── BrokerAway          retry        Kafka cannot be reached
     │   ├── TopicMissing        retry        a topic is not there yet
@@ -82,6 +83,10 @@ class DecodeError(RecordError):
 
 class PolicyInvalid(RecordError):
     """A policy record cannot come into force; the last accepted one stays."""
+
+
+class ExceptionInvalid(RecordError):
+    """A record of ``exceptions`` allows nothing; its key has no exception from then on."""
 
 
 class StreamError(WorkerError):

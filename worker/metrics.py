@@ -217,6 +217,25 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
         worry="it nears policy_max_age_s, where intake stops",
     ),
     Spec(
+        name="rsafe_suppressions",
+        kind="counter",
+        meaning="Verdicts published whose recommended action an exception made milder.",
+        worry="it rises by much after an exception was put: 'rsafe exceptions list' says which one",
+    ),
+    Spec(
+        name="rsafe_exceptions",
+        kind="gauge",
+        meaning="Exceptions known, by state (in_force, expired, refused).",
+        worry="refused is above zero: 'rsafe exceptions list' names field and cure",
+        labels=("state",),
+    ),
+    Spec(
+        name="rsafe_exception_age_seconds",
+        kind="gauge",
+        meaning="Seconds since the exceptions topic was last read to its end.",
+        worry="it nears policy_max_age_s, where intake stops",
+    ),
+    Spec(
         name="rsafe_halted_partitions",
         kind="gauge",
         meaning="Partitions that were stopped because a batch cannot be read or an output partition is missing.",
@@ -269,6 +288,9 @@ class Metrics:
         self.shadow_dropped = self._counter("rsafe_shadow_dropped")
         self.policies_stale = self._gauge("rsafe_policies_stale")
         self.policy_age_s = self._gauge("rsafe_policy_age_seconds")
+        self.suppressions = self._counter("rsafe_suppressions")
+        self.exceptions = self._gauge("rsafe_exceptions")
+        self.exception_age_s = self._gauge("rsafe_exception_age_seconds")
         self.halted_partitions = self._gauge("rsafe_halted_partitions")
         self.gaps = self._counter("rsafe_gaps")
 

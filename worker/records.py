@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.decoding import lenient_json, wrong_field
 from worker.errors import DecodeError, PolicyInvalid, RecordError
+from worker.suppression import Suppression
 
 Role = Literal["user", "agent"]
 Mode = Literal["live", "shadow", "replay"]
@@ -247,6 +248,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     degraded: Rung | UnsetType = UNSET
     final: bool | UnsetType = UNSET
     suppressed_by: str | UnsetType = UNSET
+    suppressions: tuple[Suppression, ...] | UnsetType = UNSET
     supersedes: str | UnsetType = UNSET
 
 

@@ -90,7 +90,12 @@ def catalogue(prefix: str) -> tuple[TopicSpec, ...]:
         output("shadow-verdicts", _WEEK_MS),
         output("shadow-traces", _WEEK_MS),
         output("overrides", _FOREVER),
-        output("exceptions", _FOREVER),
+        # What was replaced is kept as long as verdicts are: a replay asks which exceptions a message's time had.
+        TopicSpec(
+            prefix + "exceptions",
+            _compacted(1 * _MIB) | log_append_time | {"retention.ms": "-1", "min.compaction.lag.ms": str(_MONTH_MS)},
+            follows=messages.name,
+        ),
         output("policy-applied", _MONTH_MS),
         output("replay-verdicts", _MONTH_MS),
         output("replay-traces", _MONTH_MS),

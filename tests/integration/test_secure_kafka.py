@@ -27,6 +27,7 @@ from worker import broker, kafka
 from worker.acls import Acl, acls
 from worker.config import Settings
 from worker.errors import BrokerAway, ConfigError, WorkerError
+from worker.exceptions.store import ExceptionStore
 from worker.judge.scripted import ScriptedJudge
 from worker.metrics import Metrics
 from worker.policy.store import PolicyStore
@@ -336,11 +337,13 @@ async def working(settings: Settings) -> AsyncIterator[Callable[[], str]]:
     """Run policies and data plane; yields what says everything that is wrong up to now."""
     metrics, judge, wrong = Metrics(CollectorRegistry()), ScriptedJudge(), []
     policies = PolicyStore(settings, metrics, trier=JudgeTrier(settings, judge))
-    plane = DataPlane(settings, judge, policies, metrics)
+    exceptions = ExceptionStore(settings, policies, metrics)
+    plane = DataPlane(settings, judge, policies, metrics, exceptions)
 
     async def live() -> None:
         try:
             await policies.start()
+            await exceptions.start()
             await plane.start()
             await plane.wait_failed()
         except WorkerError as error:
@@ -348,10 +351,11 @@ async def working(settings: Settings) -> AsyncIterator[Callable[[], str]]:
 
     task = asyncio.create_task(live())
     try:
-        yield lambda: "\n".join([*wrong, policies.trouble or "", *plane.unready()])
+        yield lambda: "\n".join([*wrong, policies.trouble or "", exceptions.trouble or "", *plane.unready()])
     finally:
         task.cancel()
         await plane.stop()
+        await exceptions.stop()
         await policies.stop()
 
 
@@ -361,6 +365,7 @@ _TAKEN: Final = [
     ("topic", "commands", "Read"),
     ("topic", "policies", "Read"),
     ("topic", "policy-history", "Read"),
+    ("topic", "exceptions", "Read"),
     ("topic", "policy-history", "Write"),
     ("topic", "verdicts", "Read"),
     ("topic", "verdicts", "Write"),

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from tests.support import planted
 from tests.support.waiting import wait_until
 from worker.config import Settings
+from worker.exceptions.source import ExceptionSource
 from worker.judge.judgement import Judge
 from worker.judge.scripted import ScriptedJudge
 from worker.metrics import Metrics
@@ -73,10 +74,15 @@ async def make_topics(settings: Settings, partitions: int = PARTITIONS) -> None:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, judge: Judge | None = None, policies: PolicySource | None = None
+    settings: Settings,
+    judge: Judge | None = None,
+    policies: PolicySource | None = None,
+    exceptions: ExceptionSource | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[DataPlane]:
     """Run a data plane inside the block and stop it afterwards."""
-    plane = DataPlane(settings, judge or ScriptedJudge(), policies or FixedPolicies(), Metrics(CollectorRegistry()))
+    counted = metrics or Metrics(CollectorRegistry())
+    plane = DataPlane(settings, judge or ScriptedJudge(), policies or FixedPolicies(), counted, exceptions)
     await plane.start()
     try:
         yield plane

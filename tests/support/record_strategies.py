@@ -74,6 +74,8 @@ _NARROWER: Final[dict[tuple[str, str], st.SearchStrategy[Any]]] = {
     ("HistoryEntry", "golden_digest"): st.none() | _hex(64),
     ("HistoryEntry", "effective_digest"): st.none() | _hex(64),
     ("PolicyApplied", "digest"): st.none() | _hex(64),
+    ("Suppression", "digest"): _hex(64),
+    ("ExceptionRecord", "fingerprint"): st.tuples(_hex(8), _hex(64)).map(":".join),
 }
 
 

@@ -34,7 +34,7 @@ def test_each_role_writes_what_is_its_own() -> None:
     assert {name: writable(name) for name in ROLES} == {
         "worker": {"verdicts", "traces", "dead-letters", "policy-history", "policy-applied"},
         "shadow": {"shadow-verdicts", "shadow-traces"},
-        "author": {"policies"},
+        "author": {"policies", "exceptions"},
         "sender": {"messages"},
         "operator": {"messages", "commands"},
         "replay": {"replays", "replay-verdicts", "replay-traces"},

@@ -62,7 +62,7 @@ def test_settings_do_not_show_their_secrets() -> None:
 
 def test_secrets_are_known_by_their_type() -> None:
     """A setting that holds a password has the type that masks it."""
-    assert secret_names() == {"sasl_password", "shadow_sasl_password"}
+    assert secret_names() == {"sasl_password", "shadow_sasl_password", "digest_key"}
 
 
 @pytest.mark.parametrize("name", sorted(secret_names()))

@@ -59,7 +59,7 @@ OPTIONAL: Final = {
         "text default_action on_failure reasoning review_band trace languages floor_mode refuse_rungs golden min_pass "
         "author reason updated_at"
     ),
-    "verdict": "spans degraded final suppressed_by supersedes",
+    "verdict": "spans degraded final suppressed_by suppressions supersedes",
     "trace": "",
     "dead-letter-headers": "source_timestamp",
 }

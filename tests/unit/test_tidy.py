@@ -25,9 +25,10 @@ MAX_MEDIAN_LINES: Final = 10
 LAYERS: Final[dict[str, frozenset[str]]] = {
     "leaf": frozenset(),
     "policy": frozenset({"leaf"}),
-    "judge": frozenset({"leaf", "policy"}),
-    "stream": frozenset({"leaf", "policy", "judge"}),
-    "audit": frozenset({"leaf", "policy", "judge", "stream"}),
+    "exceptions": frozenset({"leaf", "policy"}),
+    "judge": frozenset({"leaf", "policy", "exceptions"}),
+    "stream": frozenset({"leaf", "policy", "exceptions", "judge"}),
+    "audit": frozenset({"leaf", "policy", "exceptions", "judge", "stream"}),
     "train": frozenset({"leaf", "policy", "judge"}),
     "dlq": frozenset({"leaf"}),
     # Its traffic is the demonstration's messages and policies.
@@ -36,7 +37,9 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
     # Its carriers are judged under the demonstration's policies, and its rates have the audit's intervals.
     "attacks": frozenset({"leaf", "policy", "judge", "audit", "demo"}),
     "schemas": frozenset({"leaf", "policy", "judge", "stream"}),
-    "commands": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}),
+    "commands": frozenset(
+        {"leaf", "policy", "exceptions", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}
+    ),
     "cli": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo", "commands"}),
     "docs": frozenset({"leaf", "schemas", "cli"}),
     # What it is made of: reads locks and metadata, and nothing of the program but its jars.

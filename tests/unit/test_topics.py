@@ -57,16 +57,23 @@ def test_record_sizes(name: str, size: int) -> None:
     assert str(size) == spec(name).settings["max.message.bytes"]
 
 
-def test_only_policies_are_compacted() -> None:
-    """Compaction keeps the heads of policies and would destroy anything else."""
-    assert ["p.policies"] == [spec.name for spec in catalogue("p.") if spec.settings["cleanup.policy"] == "compact"]
+def test_only_policies_and_exceptions_are_compacted() -> None:
+    """Compaction keeps the heads of policies and exceptions and would destroy anything else."""
+    assert ["p.policies", "p.exceptions"] == [
+        spec.name for spec in catalogue("p.") if spec.settings["cleanup.policy"] == "compact"
+    ]
 
 
 def test_log_append_time_where_the_broker_is_the_clock() -> None:
-    """The broker stamps messages and policies; a producer's clock decides nothing there."""
+    """The broker stamps messages, policies and exceptions; a producer's clock decides nothing there."""
     stamped = {spec.name for spec in catalogue("p.") if spec.settings.get("message.timestamp.type") == "LogAppendTime"}
 
-    assert {"p.messages", "p.policies"} == stamped
+    assert {"p.messages", "p.policies", "p.exceptions"} == stamped
+
+
+def test_replaced_exceptions_outlive_the_verdicts_that_they_changed() -> None:
+    """Compaction leaves a replaced record alone for as long as a verdict is kept: a replay finds what was in force."""
+    assert spec("exceptions").settings["min.compaction.lag.ms"] == spec("verdicts").settings["retention.ms"]
 
 
 def test_what_is_kept_for_ever() -> None:

@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord
 from msgspec import Struct
 
 from worker import kafka
+from worker.audit.explain_exceptions import ExceptionStory, exception_stories
 from worker.audit.explain_find import Finder, Found, Hint
 from worker.audit.explain_policy import Deciding, PartStory, deciding, first_words, stories
 from worker.audit.explain_prompt import Prompt, rebuild
@@ -66,6 +67,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
         place: where it stands.
         others: further verdicts that fit what was asked for, or that supersede this one.
         message, policy, deciding, prompt, reasoning: see their types.
+        exceptions: those that took something back.
 
     """
 
@@ -77,6 +79,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     deciding: Deciding | None
     prompt: Prompt
     reasoning: ReasoningPart
+    exceptions: tuple[ExceptionStory, ...] = ()
 
 
 async def explain(
@@ -120,6 +123,7 @@ async def explain(
         deciding=deciding(found.verdict, effective) if effective or found.verdict.policy.digest is None else None,
         prompt=rebuild(settings, found.verdict, message.message, effective),
         reasoning=_reasoning(found.verdict, trace),
+        exceptions=await exception_stories(settings, found.verdict),
     )
 
 

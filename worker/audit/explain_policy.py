@@ -11,8 +11,9 @@ from worker.policy.combine import AcceptedPolicy
 from worker.policy.history import accepted_of
 from worker.policy.model import EffectiveCategory, EffectivePolicy
 from worker.records import PLATFORM, Action, HistoryEntry, PolicyPart, Verdict, or_none, stricter
+from worker.suppression import Suppression
 
-Rule = Literal["category", "default_action", "on_failure", "review_band", "nothing_hit", "no_policy"]
+Rule = Literal["category", "default_action", "on_failure", "review_band", "nothing_hit", "no_policy", "exception"]
 
 
 class DecidingClause(Struct, frozen=True, kw_only=True):
@@ -107,7 +108,9 @@ def deciding(verdict: Verdict, policy: EffectivePolicy | None) -> Deciding:
 
 
 def _hits(verdict: Verdict, policy: EffectivePolicy) -> list[EffectiveCategory]:
-    hit = {(item.scope, item.id) for item in verdict.categories if item.hit}
+    """Return the categories that were hit and that no exception took back."""
+    taken = {name for one in or_none(verdict.suppressions) or () for name in one.categories}
+    hit = {(item.scope, item.id) for item in verdict.categories if item.hit and f"{item.scope}:{item.id}" not in taken}
     return [item for item in policy.judging.categories if (item.scope, item.id) in hit]
 
 
@@ -115,6 +118,9 @@ def _strongest(
     verdict: Verdict, policy: EffectivePolicy, hits: Sequence[EffectiveCategory]
 ) -> tuple[Action, Rule, str]:
     """Return the strictest of what the rules say; an earlier rule wins a tie (``judge/verdict.py``)."""
+    suppressions = or_none(verdict.suppressions) or ()
+    rest = not any(one.whole for one in suppressions)
+    any_hit = any(item.hit for item in verdict.categories)
     said: list[tuple[Action, Rule, str]] = [
         (item.action, "category", f"category {item.id} of {_whose(item.scope)} was hit and asks for {item.action}")
         for item in hits
@@ -123,17 +129,27 @@ def _strongest(
     if not judged:
         failure = policy.on_failure(verdict.status)
         said.append((failure, "on_failure", f"it could not be judged ({verdict.status}); on_failure says {failure}"))
-    if verdict.label == "unsafe" and (not hits or verdict.action == judging.default_action):
+    if rest and verdict.label == "unsafe" and (not any_hit or verdict.action == judging.default_action):
         text = f"the score reached the lowest threshold and no valid category was named; {judging.default_action}"
         said.append((judging.default_action, "default_action", text))
     band = judging.review_band
-    if judged and band is not None and verdict.score is not None and band[0] <= verdict.score <= band[1]:
+    if rest and judged and band is not None and verdict.score is not None and band[0] <= verdict.score <= band[1]:
         said.append(("review", "review_band", f"the score lies in the review band {band[0]:g} to {band[1]:g}"))
+    if suppressions:
+        said.append(("allow", "exception", _taken_back(suppressions)))
     said.append(("allow", "nothing_hit", "no category was hit"))
     strictest: Action = "allow"
     for action, _, _ in said:
         strictest = stricter(strictest, action)
     return next(one for one in said if one[0] == strictest)
+
+
+def _taken_back(suppressions: Iterable[Suppression]) -> str:
+    told = [
+        f"exception {one.exception} of {one.owner} took back {', '.join(one.categories) or 'the rest'}"
+        for one in suppressions
+    ]
+    return "; ".join(told)
 
 
 def _whose(scope: str) -> str:

@@ -22,6 +22,7 @@ from msgspec import structs
 
 from worker import kafka
 from worker.audit import replay_plan
+from worker.audit.replay_exceptions import read_exceptions
 from worker.audit.replay_output import ReplayOutput, replay_settings
 from worker.audit.replay_partition import Tools, replay_partition
 from worker.audit.replay_plan import ReplayPlan
@@ -127,7 +128,7 @@ async def work(
         run=run,
         judge=judge,
         resolver=resolver(run.policies, archive),
-        output=ReplayOutput(own, run.run_id, judge.model),
+        output=ReplayOutput(own, run.run_id, judge.model, await read_exceptions(own)),
         slots=asyncio.Semaphore(max_in_flight),
         on_outcome=on_outcome,
     )

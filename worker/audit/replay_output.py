@@ -18,6 +18,7 @@ from worker import content_digest, kafka, trace_context
 from worker.audit.replay_originals import control_id
 from worker.config import Settings
 from worker.errors import OutputTooLarge
+from worker.exceptions.book import Book
 from worker.judge.judgement import Judgement
 from worker.judge.verdict import Attempt, verdict
 from worker.metrics import Metrics
@@ -57,15 +58,17 @@ class Judged(Struct, frozen=True, kw_only=True):
 class ReplayOutput:
     """Writes traces and verdicts of one run, and waits for each to be acknowledged."""
 
-    def __init__(self, settings: Settings, run_id: str, model: ModelRef) -> None:
+    def __init__(self, settings: Settings, run_id: str, model: ModelRef, exceptions: Book | None = None) -> None:
         """Connect nothing yet.
 
         Args:
             settings: those of ``replay_settings``.
             run_id: the run.
             model: what judges.
+            exceptions: those of live verdicts; each message falls under those of its own time. None without any.
 
         """
+        self._exceptions = exceptions
         self._instance = settings.instance
         self._run_id = run_id
         self._model = model
@@ -150,6 +153,7 @@ class ReplayOutput:
             timing=Timing(
                 queue_ms=None, engine_ms=round(judged.judgement.engine_ms, 3), total_ms=round(judged.total_ms, 3)
             ),
+            permits=self._exceptions.matching(judged.message, record.timestamp) if self._exceptions else (),
         )
         decided, trace = verdict(attempt, judged.judgement, judged.policy)
         passed_on = trace_context.passed_on(record.headers)

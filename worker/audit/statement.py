@@ -18,7 +18,17 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from worker.policy.crosswalk import dsa_categories, dsa_category
 from worker.policy.history import accepted_of
 from worker.policy.model import DEFAULT_ACTION
-from worker.records import ACTIONS, PLATFORM, Action, Category, HistoryEntry, PolicyPart, Verdict, or_none
+from worker.records import (
+    ACTIONS,
+    PLATFORM,
+    Action,
+    Category,
+    CategoryVerdict,
+    HistoryEntry,
+    PolicyPart,
+    Verdict,
+    or_none,
+)
 
 Automated = Literal["fully", "partially", "not"]
 Text = dict[str, str]
@@ -159,7 +169,7 @@ def _decisive(verdict: Verdict, wordings: Wordings) -> Category | Unstated:
     """Return the category whose action is the strictest of the hits, the first one where several are."""
     if verdict.status != "judged":
         return _unstated(verdict, None, f"it was not judged (status {verdict.status})")
-    hits = [one for one in verdict.categories if one.hit]
+    hits = _hits(verdict)
     if not hits:
         return _unstated(verdict, None, "no category was hit, so no rule can be named")
     known = [(one, wordings.category(verdict.policy.parts, one.scope, one.id)) for one in hits]
@@ -167,6 +177,12 @@ def _decisive(verdict: Verdict, wordings: Wordings) -> Category | Unstated:
         if category is None:
             return _unstated(verdict, one.id, f"policy-history lacks the record of {one.scope} that it was judged by")
     return max((one for _, one in known if one), key=lambda one: ACTIONS.index(or_none(one.action) or DEFAULT_ACTION))
+
+
+def _hits(verdict: Verdict) -> list[CategoryVerdict]:
+    """Return what was hit and not taken back by an exception: what the restriction rests on."""
+    taken = {name for one in or_none(verdict.suppressions) or () for name in one.categories}
+    return [one for one in verdict.categories if one.hit and f"{one.scope}:{one.id}" not in taken]
 
 
 def _obstacle(category: Category, notice: str | None, languages: Sequence[str]) -> str | None:
@@ -211,7 +227,7 @@ def _grounded(statement: Statement, category: Category, notice: str) -> Statemen
 
 def _additions(verdict: Verdict, wordings: Wordings, chosen: Category) -> tuple[str, ...]:
     """Return the database's categories of the other hits."""
-    hits = (wordings.category(verdict.policy.parts, one.scope, one.id) for one in verdict.categories if one.hit)
+    hits = (wordings.category(verdict.policy.parts, one.scope, one.id) for one in _hits(verdict))
     named = {str(or_none(one.dsa_category)) for one in hits if one}
     return tuple(sorted((named & dsa_categories()) - {str(chosen.dsa_category)}))
 

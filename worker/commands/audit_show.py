@@ -12,6 +12,7 @@ from rich.text import Text
 
 from worker.audit.coverage import Fault
 from worker.audit.explain import Explanation
+from worker.audit.explain_exceptions import ExceptionStory
 from worker.audit.explain_policy import Deciding, PartStory
 from worker.audit.verify_report import Report
 from worker.records import Message
@@ -71,6 +72,8 @@ def show_explanation(console: Console, found: Explanation) -> None:
     )
     _panel(console, "message", [*_message(found.message.message), found.message.note])
     _panel(console, "why", _why(found.deciding) if found.deciding else [found.policy.note])
+    for one in found.exceptions:
+        _panel(console, f"exception {one.suppression.exception}", _exception(one))
     _panel(console, f"policy {found.policy.digest}", [*map(_part, found.policy.parts), found.policy.note])
     _show_prompt(console, found)
     _show_reasoning(console, found)
@@ -97,6 +100,15 @@ def _why(decided: Deciding) -> list[str]:
     if not decided.agrees:
         lines.append(f"THE VERDICT'S ACTION IS ANOTHER ONE: the policy gives {decided.action}")
     return lines
+
+
+def _exception(story: ExceptionStory) -> list[str | None]:
+    one, record = story.suppression, story.record
+    took = ", ".join(one.categories) or "the default action or the review band"
+    lines = [f"took back {took}", f"owner {one.owner}", f"digest {one.digest}"]
+    if record is not None:
+        lines += [f"reason: {record.reason}", f"put at {_at(story.from_ms)}, until {record.expires_at.isoformat()}"]
+    return [*map(_safe, lines), story.note]
 
 
 def _part(part: PartStory) -> str:

@@ -33,7 +33,7 @@ _DETAIL_CELLS: Final = 60
 Places = Annotated[
     list[str] | None, typer.Argument(metavar="[PARTITION/OFFSET]", help="Places in dead-letters; none: all that match.")
 ]
-Stage = Annotated[str | None, typer.Option(help="Only letters of this stage: decode, policy or publish.")]
+Stage = Annotated[str | None, typer.Option(help="Only letters of this stage: decode, policy, exception or publish.")]
 Error = Annotated[str | None, typer.Option(help="Only letters with this error, such as DecodeError.")]
 Tenant = Annotated[str | None, typer.Option(help="Only letters whose value names this tenant.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]

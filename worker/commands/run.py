@@ -8,6 +8,7 @@ from mode.worker import Worker
 from prometheus_client import REGISTRY
 
 from worker.config import Settings
+from worker.exceptions.store import ExceptionStore
 from worker.judge.build import build_judge
 from worker.metrics import Metrics
 from worker.policy.store import PolicyStore
@@ -32,8 +33,9 @@ def run(settings: Settings) -> None:
     judge = build_judge(settings)
     trier = JudgeTrier(settings, judge)
     policies = PolicyStore(settings, metrics, trier=trier)
-    plane = DataPlane(settings, judge, policies, metrics, others_busy=lambda: trier.busy)
-    service = WorkerService(settings, judge, policies, plane, health)
+    exceptions = ExceptionStore(settings, policies, metrics)
+    plane = DataPlane(settings, judge, policies, metrics, exceptions, others_busy=lambda: trier.busy)
+    service = WorkerService(settings, judge, policies, exceptions, plane, health)
     app = build_app(settings, service, health)
     worker = Worker(app, loop=loop, override_logging=False, redirect_stdouts=False)
     try:

@@ -40,7 +40,7 @@ def resend(letter: Letter, edit: Edit, messages: str, *, force: bool) -> Resend:
 
     """
     if letter.topic != messages:
-        text = f"it is of {letter.topic} and not of {messages}; publish a policy again with 'rsafe policy put'"
+        text = f"it is of {letter.topic} and not of {messages}; use 'rsafe policy put' or 'rsafe exceptions put'"
         return Resend(letter=letter, refused=text)
     if letter.superseded_by and not force:
         partition, offset = letter.superseded_by

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from worker.exceptions.accept import Accepted
+from worker.exceptions.cover import suppress
 from worker.judge.judgement import Finding, Judgement
 from worker.policy.model import NO_POLICY, EffectiveCategory, EffectivePolicy
 from worker.records import (
+    ACTIONS,
     Action,
     CategoryVerdict,
     Label,
@@ -27,18 +31,24 @@ from worker.records import (
     stricter,
     verdict_id,
 )
+from worker.suppression import Suppression
 
 #: What happens to a message that nobody could judge and no policy speaks about.
 FALLBACK_ACTION: Final[Action] = "review"
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """Label, categories and action that follow from a judgement under a policy."""
+    """Label, categories and action that follow from a judgement under a policy.
+
+    ``suppressions`` say what exceptions took back; ``unsuppressed`` is the action without them.
+    """
 
     status: Status
     label: Label | None
     categories: tuple[CategoryVerdict, ...]
     action: Action
+    suppressions: tuple[Suppression, ...] = ()
+    unsuppressed: Action | None = None
 
 
 def _findings(judgement: Judgement, policy: EffectivePolicy) -> tuple[Finding, ...]:
@@ -74,41 +84,58 @@ def _status(judgement: Judgement) -> Status:
     return "unparseable" if judgement.status == "judged" and scoreless else judgement.status
 
 
-def decide(judgement: Judgement, policy: EffectivePolicy) -> Decision:
-    """Apply thresholds and actions.
+def decide(judgement: Judgement, policy: EffectivePolicy, permits: Sequence[Accepted] = ()) -> Decision:
+    """Apply thresholds, actions and exceptions.
 
     A category is hit if it is cited and the score of its call reaches its threshold. The label is
     ``unsafe`` if one is hit, or if a call's score reaches its lowest threshold and no category could
     be had; then ``default_action`` applies too. Inside the review band the action is at least
     ``review``. Where one of several calls failed its status stands, there is no label, and the
     strictest action wins: that for the failure, or that of what the other calls found.
+
+    Exceptions change the action alone, and never that for a failure.
     """
     status = _status(judgement)
     judged = status == "judged"
     findings = _findings(judgement, policy) if judged or judgement.findings else ()
     categories = _categories(findings, policy)
+    hits = [item for item, is_hit in categories if is_hit]
     unnamed = any(finding.unnamed for finding in findings)
-    action: Action = "allow" if judged else policy.on_failure(status)
-    for item, is_hit in categories:
-        action = stricter(action, item.action) if is_hit else action
-    if unnamed:
-        action = stricter(action, policy.judging.default_action)
-    if judged and _in_band(judgement.score, policy):
-        action = stricter(action, "review")
-    unsafe = unnamed or any(is_hit for _, is_hit in categories)
+    base: Action = "allow" if judged else policy.on_failure(status)
+    rest = _rest(policy, unnamed=unnamed, in_band=judged and _in_band(judgement.score, policy))
+    action = _strictest(base, hits, rest)
+    suppressions = suppress(hits, policy, permits, rest=rest != "allow") if permits else ()
+    taken = {pair for one in suppressions for pair in one.categories}
+    left = [item for item in hits if f"{item.scope}:{item.id}" not in taken]
+    whole = any(one.whole for one in suppressions)
     return Decision(
         status=status,
-        label=("unsafe" if unsafe else "safe") if judged else None,
+        label=("unsafe" if unnamed or hits else "safe") if judged else None,
         categories=tuple(
             CategoryVerdict(scope=item.scope, id=item.id, severity=item.severity, hit=is_hit)
             for item, is_hit in categories
         ),
-        action=action,
+        action=_strictest(base, left, "allow" if whole else rest),
+        suppressions=suppressions,
+        unsuppressed=action if suppressions else None,
     )
 
 
+def _rest(policy: EffectivePolicy, *, unnamed: bool, in_band: bool) -> Action:
+    """Return what is asked for beside the hits."""
+    asked: Action = policy.judging.default_action if unnamed else "allow"
+    return stricter(asked, "review") if in_band else asked
+
+
+def _strictest(base: Action, hits: Iterable[EffectiveCategory], rest: Action) -> Action:
+    return max((base, rest, *(item.action for item in hits)), key=ACTIONS.index)
+
+
 class Attempt(Struct, frozen=True, kw_only=True):
-    """Everything about one attempt that stands in the verdict beside the judgement itself."""
+    """Everything about one attempt that stands in the verdict beside the judgement itself.
+
+    ``permits`` are the exceptions that the message falls under at its own time.
+    """
 
     message: Message
     source: Source
@@ -117,6 +144,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     trace_id: str
     model: ModelRef
     timing: Timing
+    permits: tuple[Accepted, ...] = ()
 
 
 def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | None) -> tuple[Verdict, Trace | None]:
@@ -125,7 +153,7 @@ def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | No
         decision = Decision(status=judgement.status, label=None, categories=(), action=FALLBACK_ACTION)
         level: TraceLevel = "full"
     else:
-        decision = decide(judgement, policy)
+        decision = decide(judgement, policy, attempt.permits)
         level = policy.judging.trace
     message = attempt.message
     record = Verdict(
@@ -159,8 +187,16 @@ def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | No
         spans=judgement.spans or UNSET,
         degraded=(policy.rung if policy else None) or UNSET,
         final=message.final,
+        suppressed_by=suppressed_by(decision),
+        suppressions=decision.suppressions or UNSET,
     )
     return record, _trace(record, judgement, level)
+
+
+def suppressed_by(decision: Decision) -> str | UnsetType:
+    """Return the first of the exceptions that made the action milder; nothing where none did."""
+    changed = decision.unsuppressed not in {None, decision.action}
+    return decision.suppressions[0].exception if changed else UNSET
 
 
 def _trace(record: Verdict, judgement: Judgement, level: TraceLevel) -> Trace | None:

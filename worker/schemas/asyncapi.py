@@ -86,7 +86,11 @@ CHANNELS: Final[dict[str, Channel]] = {
         record="override",
     ),
     "exceptions": Channel(
-        about="Texts or authors that a tenant exempts. Reserved.", key="Tenant.", record=None, action=None
+        about="Expiring allowances for texts, authors or channels, compacted; a null value ends one.",
+        key="`<scope>#<id>` of the exception.",
+        record="exception",
+        headers=None,
+        action="receive",
     ),
     "commands": Channel(
         about="Orders to running workers; each worker sees each one.",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from worker.exception_records import ExceptionRecord
 from worker.override_records import Override
 from worker.records import HistoryEntry, Message, Policy, PolicyApplied, Rfc3339, Status, Trace, Verdict
 from worker.replay_records import ReplayRun
@@ -40,6 +41,7 @@ RECORDS: Final[dict[str, type[Struct]]] = {
     "policy-history": HistoryEntry,
     "policy-applied": PolicyApplied,
     "replay-run": ReplayRun,
+    "exception": ExceptionRecord,
     "override": Override,
     "command": Command,
     "dead-letter-headers": DeadLetterHeaders,
@@ -61,6 +63,7 @@ PROMISES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "PolicyPart": {"digest": _SHA256},
     "HistoryEntry": dict.fromkeys(("digest", "golden_digest", "effective_digest"), _SHA256),
     "PolicyApplied": {"digest": _SHA256},
+    "Suppression": {"digest": _SHA256},
 }
 #: The label is null unless the message was judged.
 RULES: Final[dict[str, dict[str, Any]]] = {

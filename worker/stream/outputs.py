@@ -11,6 +11,7 @@ import msgspec
 from worker import content_digest, dead_letter, kafka, trace_context
 from worker.dead_letter import Failure, Headers
 from worker.errors import WorkerError
+from worker.exceptions.source import ExceptionSource, NoExceptions
 from worker.judge.judgement import Judge, Judgement
 from worker.judge.verdict import Attempt, verdict
 from worker.policy.model import EffectivePolicy, Rehearsal
@@ -24,9 +25,10 @@ _TRACE_ID_BYTES: Final = 16
 class Outputs:
     """Builds outcomes; holds what is the same in all of them."""
 
-    def __init__(self, instance: str, judge: Judge) -> None:
-        """Remember who publishes and what judges; the judge need not be built yet."""
+    def __init__(self, instance: str, judge: Judge, exceptions: ExceptionSource | None = None) -> None:
+        """Remember who publishes, what judges and what is excepted; the judge need not be built yet."""
         self._judge = judge
+        self._exceptions = exceptions or NoExceptions()
         self._verdict_event = _Event("verdict", instance)
         self._trace_event = _Event("trace", instance)
 
@@ -41,6 +43,7 @@ class Outputs:
             row=row,
             trace=trace,
             labels=(decided.status, decided.label or ""),
+            suppressed=bool(decided.suppressed_by),
         )
 
     def rehearsed(
@@ -62,6 +65,7 @@ class Outputs:
             trace_id=os.urandom(_TRACE_ID_BYTES).hex(),
             model=self._judge.model,
             timing=timing,
+            permits=self._exceptions.matching(message, record.timestamp),
         )
 
     def _rows(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from worker.errors import DecodeError, EngineAborted, EngineDead, EngineError
+from worker.exceptions.source import ExceptionSource
 from worker.judge.judgement import UNSPOKEN, Judge, Judgement
 from worker.policy.model import EffectivePolicy
 from worker.policy.source import PolicySource
@@ -45,12 +46,13 @@ class Pipeline:
         policies: PolicySource,
         publisher: Publisher,
         on_verdict: Callable[[Any, Message], None] | None = None,
+        exceptions: ExceptionSource | None = None,
         others_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """Connect the parts; the judge is built before the first record comes.
 
         ``on_verdict`` is told each record and message that got its verdict in good order; it must not raise.
-        ``others_busy`` tells whether anything else is in the judge.
+        Without ``exceptions`` there are none. ``others_busy`` tells whether anything else is in the judge.
         """
         self._state = state
         self._slots = state.settings.in_flight
@@ -58,7 +60,7 @@ class Pipeline:
         self._policies = policies
         self._admission = state.admission
         self._deferred = state.deferred
-        self._outputs = Outputs(state.settings.instance, judge)
+        self._outputs = Outputs(state.settings.instance, judge, exceptions)
         self._publisher = publisher
         self._on_verdict = on_verdict
         self._buffer = state.buffer

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from worker.config import Settings
+from worker.exceptions.source import ExceptionSource, NoExceptions
 from worker.judge.judgement import Judge
 from worker.metrics import Metrics
 from worker.policy.source import PolicySource
@@ -22,6 +23,7 @@ from worker.stream.pipeline import Pipeline
 from worker.stream.publisher import Publisher
 from worker.stream.refill import Refill
 from worker.stream.shadow import Shadow
+from worker.stream.shadow_output import ShadowOutput
 from worker.stream.stall import BEAT_S
 from worker.stream.state import State
 from worker.stream.tasks import spawn
@@ -37,8 +39,8 @@ _LEAVE_S: Final = 3.0
 class DataPlane:
     """Kafka in, judge, Kafka out.
 
-    The judge is built and warm and the policies are read before ``start``; both are ended by whoever
-    made them.
+    The judge is built and warm, policies and exceptions are read before ``start``; they are ended by
+    whoever made them.
     """
 
     def __init__(
@@ -47,21 +49,25 @@ class DataPlane:
         judge: Judge,
         policies: PolicySource,
         metrics: Metrics,
+        exceptions: ExceptionSource | None = None,
         others_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """Build the parts; nothing connects. ``others_busy`` tells whether somebody else uses the judge now."""
+        exceptions = exceptions or NoExceptions()
         self._settings = settings
         self._state = State(settings, metrics)
         self._cluster = Cluster(settings)
         self._delivery = Delivery(settings, metrics, self._state.must_not_send)
         self._publisher = Publisher(self._state, self._delivery)
-        self._shadow = Shadow(settings, judge, policies, metrics)
+        rehearsed = ShadowOutput(settings, judge, exceptions=exceptions)
+        self._shadow = Shadow(settings, judge, policies, metrics, rehearsed)
         self._pipeline = Pipeline(
             self._state,
             judge,
             policies,
             self._publisher,
             self._shadow.offer,
+            exceptions,
             lambda: self._shadow.busy or others_busy(),
         )
         self._shadow.wait_while(lambda: self._pipeline.careful)
@@ -69,7 +75,7 @@ class DataPlane:
         self._group = Group(self._state, self._cluster, opener, self._release)
         self._committer = Committer(self._state)
         self._refill = Refill(self._state, self._pipeline)
-        self._vitals = Vitals(self._state, judge, policies, self._cluster, self._delivery)
+        self._vitals = Vitals(self._state, judge, policies, exceptions, self._cluster, self._delivery)
         self._intake = Intake(self._state, self._group, opener, self._pipeline, self._vitals.intake_waits_for)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False

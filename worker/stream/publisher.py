@@ -138,6 +138,8 @@ class Publisher:
     def _count(self, outcome: Outcome) -> None:
         counter = self._metrics.verdicts if outcome.topic == "verdicts" else self._metrics.dead_letters
         counter.labels(*outcome.labels).inc()
+        if outcome.suppressed:
+            self._metrics.suppressions.inc()
 
     def _settle(self, outcome: Outcome) -> None:
         if outcome.ledger.closed:

@@ -74,13 +74,21 @@ class WorkerService(Service):
     """
 
     def __init__(
-        self, settings: Settings, judge: Judge, policies: Part, plane: Plane, health: Health, **kwargs: Any
+        self,
+        settings: Settings,
+        judge: Judge,
+        policies: Part,
+        exceptions: Part,
+        plane: Plane,
+        health: Health,
+        **kwargs: Any,
     ) -> None:
         """Hold the parts; nothing starts yet."""
         super().__init__(**kwargs)
         self.settings = settings
         self.judge = judge
         self.policies = policies
+        self.exceptions = exceptions
         self.plane = plane
         self.health = health
         self.control: Callable[[], Iterable[ServiceT]] = tuple
@@ -101,6 +109,8 @@ class WorkerService(Service):
         await self._start_judge()
         self.health.entering("policies are being read")
         await self.policies.start()
+        self.health.entering("exceptions are being read")
+        await self.exceptions.start()
         self.health.entering("the consumer group is being joined")
         await self.plane.start()
         await self._until_joined()
@@ -159,7 +169,7 @@ class WorkerService(Service):
         """Drain, commit, leave the group; then policies and engine. Bounded, whatever hangs."""
         self.health.stopping()
         _leave_later(self.settings.drain_timeout_s + STOP_MARGIN_S, failed=self.error is not None)
-        for part in (self.plane, self.policies, self.judge):
+        for part in (self.plane, self.exceptions, self.policies, self.judge):
             try:
                 await part.stop()
             except WorkerError as error:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from worker import credentials
 from worker.config import Settings
+from worker.exceptions.source import ExceptionSource
 from worker.judge.judgement import Judge, Judgement
 from worker.metrics import Metrics
 from worker.policy.model import Rehearsal
@@ -47,16 +48,23 @@ class Rehearsed(Struct, frozen=True, kw_only=True):
 class ShadowOutput:
     """Writes traces and verdicts of rehearsals, through a producer of its own."""
 
-    def __init__(self, settings: Settings, judge: Judge, delivery: Delivery | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        judge: Judge,
+        delivery: Delivery | None = None,
+        exceptions: ExceptionSource | None = None,
+    ) -> None:
         """Connect nothing yet.
 
         Args:
             settings: those of the worker.
             judge: whose model stands in the verdicts.
             delivery: what writes; one with a producer and counters of its own by default.
+            exceptions: those of live verdicts, so that a comparison shows what the policy changes alone.
 
         """
-        self._outputs = Outputs(settings.instance, judge)
+        self._outputs = Outputs(settings.instance, judge, exceptions)
         self._names: dict[ShadowTopic, str] = {name: settings.topic(name) for name in get_args(ShadowTopic)}
         self._delivery = delivery or Delivery(shadow_settings(settings), Metrics(CollectorRegistry()))
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from worker.credentials import absent_text
 from worker.errors import ConfigError, EngineDead, StreamError
+from worker.exceptions.source import ExceptionSource
 from worker.judge.judgement import Judge
 from worker.policy.source import PolicySource
 from worker.records import Rung
@@ -22,6 +23,7 @@ PUBLISH_PATIENCE_S: Final = 10.0
 _WATCH_S: Final = 1.0
 _ASK_KAFKA_S: Final = 5.0
 _STALE: Final = "policies may be old: the policy topic has been silent for too long; is Kafka running?"
+_STALE_EXCEPTIONS: Final = "exceptions may be old: their topic has been silent for too long; is Kafka running?"
 
 
 class Vitals:
@@ -34,12 +36,19 @@ class Vitals:
     """
 
     def __init__(
-        self, state: State, judge: Judge, policies: PolicySource, cluster: Cluster, delivery: Delivery
+        self,
+        state: State,
+        judge: Judge,
+        policies: PolicySource,
+        exceptions: ExceptionSource,
+        cluster: Cluster,
+        delivery: Delivery,
     ) -> None:
         """Nothing is known yet."""
         self._state = state
         self._judge = judge
         self._policies = policies
+        self._exceptions = exceptions
         self._cluster = cluster
         self._delivery = delivery
         self._kafka_trouble: str | None = None
@@ -53,6 +62,8 @@ class Vitals:
             return str(self._state.failure)
         if self._policies.stale():
             return _STALE
+        if self._exceptions.stale():
+            return _STALE_EXCEPTIONS
         return self.paused or self._publish_trouble()
 
     def reasons(self) -> list[str]:

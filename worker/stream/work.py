@@ -52,6 +52,7 @@ class Outcome(Struct, kw_only=True, eq=False):
         row: the verdict or the dead letter.
         trace: the trace that goes before it, if there is one.
         labels: status and label of a verdict, or the stage of a dead letter; for metrics.
+        suppressed: whether an exception changed the verdict's action; for metrics.
 
     """
 
@@ -61,6 +62,7 @@ class Outcome(Struct, kw_only=True, eq=False):
     row: Row
     trace: Row | None
     labels: tuple[str, ...]
+    suppressed: bool = False
 
 
 def source_of(record: Any) -> Source:

@@ -15,6 +15,7 @@ from worker.audit.explain_policy import Rule, deciding, first_words, stories
 from worker.policy.combine import combine
 from worker.policy.model import EffectivePolicy, record_digest
 from worker.records import CategoryVerdict, Clause, HistoryEntry, Policy, PolicyPart, Verdict
+from worker.suppression import Suppression
 
 FLOOR: Final = policies.policy(policies.category("F1", "Threats", action="block"), title="Floor")
 OWN: Final = policies.policy(
@@ -86,6 +87,33 @@ def test_the_clause_is_quoted() -> None:
         ("A/2", "allowed", "News."),
     ]
     assert decided.text == "category A of acme was hit and asks for hold"
+
+
+def taken(*categories: str, whole: bool = False) -> tuple[Suppression, ...]:
+    """Return what an exception took back."""
+    return (Suppression(exception="acme#x", digest="d" * 64, owner="trust", categories=categories, whole=whole),)
+
+
+@pytest.mark.parametrize(
+    "hits, fields, rule",
+    [
+        ([("acme", "A")], {"action": "allow", "suppressions": taken("acme:A")}, "exception"),
+        ([("acme", "A"), ("acme", "B")], {"action": "label", "suppressions": taken("acme:A")}, "category"),
+        ([("platform", "F1"), ("acme", "A")], {"action": "block", "suppressions": taken("acme:A")}, "category"),
+        ([("acme", "B")], {"action": "review", "score": 0.5, "suppressions": taken("acme:B")}, "review_band"),
+        ([("acme", "B")], {"action": "allow", "score": 0.5, "suppressions": taken("acme:B", whole=True)}, "exception"),
+        ([], {"action": "allow", "label": "unsafe", "suppressions": taken(whole=True)}, "exception"),
+        ([], {"action": "block", "status": "timeout", "label": None, "suppressions": taken("acme:A")}, "on_failure"),
+    ],
+)
+def test_what_an_exception_took_back_does_not_decide(
+    hits: list[tuple[str, str]], fields: dict[str, Any], rule: Rule
+) -> None:
+    """The rest gives the verdict's action; where nothing is left, the exception and its owner are named."""
+    decided = deciding(verdict(*hits, **fields), effective())
+
+    assert (decided.rule, decided.action, decided.agrees) == (rule, fields["action"], True)
+    assert ("exception acme#x of trust took back" in decided.text) == (rule == "exception")
 
 
 def test_an_action_that_the_policy_does_not_give_shows() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from tests.support.verdicts import some_verdict
 from worker.audit.statement import MAX_NOTICE_CHARS, Statement, Unstated, Wish, Wordings, state
@@ -23,6 +23,7 @@ from worker.records import (
     decode_policy,
     encode,
 )
+from worker.suppression import Suppression
 
 MORNING: Final = round(dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC).timestamp() * 1000)
 DAY_MS: Final = 86_400_000
@@ -117,6 +118,20 @@ def test_a_statement_has_the_databases_fields() -> None:
         "automated_decision": "AUTOMATED_DECISION_FULLY",
     }
     assert b"dana" not in encode(found)
+
+
+def test_what_an_exception_took_back_is_no_ground() -> None:
+    """The restriction rests on the other hit; where none is left, no rule can be named."""
+    floor = entry("platform", U7, U1)
+    both = (("platform", "U7"), ("platform", "U1"))
+    taken = Suppression(exception="*#x", digest="d" * 64, owner="o", categories=("platform:U1",), whole=False)
+
+    found = stated(verdict(floor, hits=both, action="hold", suppressions=(taken,)), floor)
+
+    assert isinstance(found, Statement)
+    assert (found.category, found.decision_ground) == (SPEECH, "DECISION_GROUND_ILLEGAL_CONTENT")
+    assert found.category_addition is UNSET
+    assert "no category was hit" in reason(verdict(floor, suppressions=(taken,)), floor)
 
 
 def test_the_strictest_hit_gives_ground_and_category() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.folding import bare
 from worker.records import Turn
-from worker.train.data.clean import bare, clean, settle
+from worker.train.data.clean import clean, settle
 from worker.train.data.labels import ABUSE, BIAS, HATE, HATE_RACE, HATE_RELIGION, TOXICITY
 from worker.train.data.rows import Row
 

@@ -14,8 +14,8 @@ from tests.support.data_folder import write_folder
 from tests.support.paper_rows import SAMPLES
 from worker.commands import train_data
 from worker.errors import TrainError, UsageError
+from worker.folding import bare
 from worker.records import Turn
-from worker.train.data.clean import bare
 from worker.train.data.labels import (
     ABUSE,
     ABUSE_SEXUAL,

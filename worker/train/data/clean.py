@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from worker.folding import bare
 from worker.train.data.labels import is_part
 from worker.train.data.rows import Row
 
@@ -24,7 +24,6 @@ _INVISIBLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200
 _LOST_APOSTROPHE: Final = re.compile(r"(?<=\w)\ufffd+(?=(?:t|s|m|d|re|ve|ll)\b)")
 _LOST: Final = re.compile(r"\ufffd+")
 _SPACES: Final = re.compile(r"\s+")
-_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~\s]+")
 
 
 def clean(text: str) -> str:
@@ -36,11 +35,6 @@ def clean(text: str) -> str:
     plain = _LOST.sub(" ", _LOST_APOSTROPHE.sub("'", plain))
     plain = _INVISIBLE.sub("", plain).replace("[USER]", "@USER").replace("[URL]", "[url]")
     return _SPACES.sub(" ", plain).strip()
-
-
-def bare(text: str) -> str:
-    """Fold case, width, space and ASCII punctuation. Unlike in ``splits.normalise`` emoji stay: they have a meaning."""
-    return _PUNCTUATION.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 class Settled(Struct, frozen=True, kw_only=True):

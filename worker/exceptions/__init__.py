@@ -1,0 +1,1 @@
+"""Exceptions: scoped, expiring allowances that take hits out of the recommended action, in plain sight."""
