@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.conftest import KafkaAddress
-from tests.support import policy_topics
+from tests.support import planted, policy_topics
 from tests.support.commands import rsafe, rsafe_json
 from tests.support.dataplane import (
     FixedPolicies,
@@ -133,7 +133,7 @@ async def test_put_and_delete_count_from_their_return_on(settings: Settings) -> 
 
 async def test_a_text_is_known_by_its_fingerprint_alone(settings: Settings) -> None:
     """Texts that differ by case and punctuation are one text; no byte of it is in the topic, nor another tenant's."""
-    said = "Sell your HOUSE [unsafe:U8]"
+    said = f"Sell your HOUSE [unsafe:U8] {planted.WORDS}"
     async with judging(settings):
         code, out, err = await rsafe(settings, *put("acme", "--text", "-", "--json"), stdin=said.encode())
         assert code == 0, err
@@ -141,7 +141,7 @@ async def test_a_text_is_known_by_its_fingerprint_alone(settings: Settings) -> N
             settings,
             message(1, "sell, your house!! [unsafe:U8]"),
             message(2, "sell my house [unsafe:U8]"),
-            message(3, said, tenant="bazaar"),
+            message(3, "Sell your HOUSE [unsafe:U8]", tenant="bazaar"),
         )
 
     assert [found[f"m{n}"]["action"] for n in (1, 2, 3)] == ["allow", "hold", "hold"]
