@@ -219,6 +219,7 @@ TARGETS: Final = (
             joined(b"", b"RSAFE_WEB_PORT=" + b"9" * 5000),
             *seeds.NASTY,
         ],
+        0.3,
     ),
     Target("password-file", "a password's file", password_file, lambda: [b"secret\n", *seeds.NASTY], 0.3),
     Target("seals", "a file of seals", seal_file, lambda: [one + b"\n" for one in seeds.of_type(Segment)], 0.5),

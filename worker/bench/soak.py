@@ -12,6 +12,7 @@ import asyncio
 import datetime as dt
 import os
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterable
@@ -212,8 +213,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = SoakOptions(messages=asked.messages, rounds=asked.rounds, seed=asked.seed)
     try:
         jars.fetch()
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        report = asyncio.run(soak(load(), options, asked.out.parent))
+        with tempfile.TemporaryDirectory(prefix="rsafe-soak-") as folder:
+            report = asyncio.run(soak(load(), options, Path(folder)))
         save(report, asked.out)
         if asked.readme is not None:
             asked.readme.write_text(
