@@ -52,7 +52,6 @@ fuzz: $(STAMP) ## a million inputs to every parser of bytes from outside (JOBS=2
 	@$(VENV)/bin/python -m tests.fuzz --jobs $(or $(JOBS),2) --out tests/fuzz/results.json --readme tests/README.md
 
 soak: $(STAMP) ## 200,000 messages through one worker: does anything grow?
-	@$(VENV)/bin/python -m worker.bench.soak --out build/soak.json --readme README.md
 	@$(VENV)/bin/python -m worker.bench.soak --out worker/bench/soak.json --readme README.md
 
 generate: $(STAMP) ## write schemas/, tables of the READMEs, bills of materials and licences again, from the code

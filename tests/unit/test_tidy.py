@@ -79,8 +79,6 @@ ENTRIES: Final = {
     "worker.schemas.__main__",
     "worker.supply.__main__",
     "worker.bench.soak",
-    "worker.docs",
-    "worker.schemas.__main__",
 }
 #: Libraries that take seconds to import, or start threads and processes of their own when imported.
 HEAVY: Final = {"vllm", "faust", "mode", "torch", "transformers", "sklearn", "matplotlib"}

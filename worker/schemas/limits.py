@@ -18,7 +18,7 @@ from worker.kafka import MAX_FETCH_BYTES, MAX_PARTITION_FETCH_BYTES, MAX_REQUEST
 from worker.logs import MOST_LINES
 from worker.policy import accept
 from worker.policy.store import ANNOUNCEMENTS, LETTERS
-from worker.stream.ledger import METADATA_MAX_BYTES
+from worker.stream.ledger import METADATA_MAX_BYTES, MOST_SUSPECTS
 from worker.stream.lookahead import MOST_TENANTS
 from worker.stream.pipeline import MOST_ABORTS
 
@@ -69,6 +69,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
             "stream.admission._Lane.tenants",
             "stream.admission._Lane.turns",
             "stream.admission._Tenant.queue",
+            "stream.overload.Overload._ladders",
         ),
     ),
     Limit(
@@ -112,7 +113,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     Limit(
         what="metadata of a commit",
         bound=f"{METADATA_MAX_BYTES:,} bytes",
-        then="never reached: it holds two numbers",
+        then=f"cut to what fits: two numbers, and at most {MOST_SUSPECTS} messages that were in the judge",
     ),
     Limit(
         what="messages in the judge",
@@ -274,6 +275,8 @@ LIMITS: Final[tuple[Limit, ...]] = (
         metric="rsafe_watermark_lag",
         holders=(
             "stream.committer.Committer._committed",
+            "stream.quarantine.Quarantine._waiting",
+            "stream.vitals.Vitals.rungs",
             "stream.delivery.Delivery._sending",
             "stream.group.Group.halted",
             "stream.group.Group.open",
