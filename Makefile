@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_HTTP_RETRIES ?= 10
 export UV_HTTP_TIMEOUT ?= 120
 
-.PHONY: help setup demo test test-long train-smoke check bench generate lock clean
+.PHONY: help setup demo test test-long train-smoke check bench fuzz soak generate lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,12 @@ check: $(STAMP) ## lint, format, types, licences, known vulnerabilities
 
 bench: $(STAMP) ## throughput against its own limits, as ratios
 	@$(VENV)/bin/rsafe bench
+
+fuzz: $(STAMP) ## a million inputs to every parser of bytes from outside (JOBS=2 targets at once)
+	@$(VENV)/bin/python -m tests.fuzz --jobs $(or $(JOBS),2) --out tests/fuzz/results.json --readme tests/README.md
+
+soak: $(STAMP) ## 200,000 messages through one worker: does anything grow?
+	@$(VENV)/bin/python -m worker.bench.soak --out worker/bench/soak.json --readme README.md
 
 generate: $(STAMP) ## write schemas/, tables of the READMEs, bills of materials and licences again, from the code
 	@$(VENV)/bin/python -m worker.schemas

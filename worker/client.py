@@ -161,7 +161,7 @@ def read_verdict(record: ConsumerRecord) -> Verdict:
         DecodeError: it is no verdict.
 
     """
-    return decode(record.value, Verdict, DecodeError)
+    return decode(record.value or b"", Verdict, DecodeError)
 
 
 def read_trace(record: ConsumerRecord) -> Trace:
@@ -171,7 +171,7 @@ def read_trace(record: ConsumerRecord) -> Trace:
         DecodeError: it is no trace.
 
     """
-    return decode(record.value, Trace, DecodeError)
+    return decode(record.value or b"", Trace, DecodeError)
 
 
 def read_dead_letter(record: ConsumerRecord) -> DeadLetter:

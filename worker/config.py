@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import socket
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from worker.decoding import read_toml
 from worker.errors import ConfigError
 from worker.secret import NO_SECRET, Secret
 
@@ -215,11 +215,11 @@ def describe() -> list[tuple[str, str, str]]:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path.read_bytes())
     except OSError as error:
         text = f"settings file {path} cannot be read ({error.strerror}); check --config"
         raise ConfigError(text) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         text = f"settings file {path} is not TOML: {error}"
         raise ConfigError(text) from None
 
@@ -257,6 +257,9 @@ def load(
         raise ConfigError(text)
     try:
         settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_decoded)
+    except UnicodeEncodeError:
+        text = f"{_no_text(merged)} is not UTF-8 text; write it in that encoding"
+        raise ConfigError(text) from None
     except msgspec.ValidationError as error:
         text = f"{_name_value(str(error), merged)}: {error}; 'rsafe doctor' shows every setting"
         raise ConfigError(text) from None
@@ -339,6 +342,16 @@ def _passwords(settings: Settings, prefix: str, *, needed: bool) -> Iterator[tup
             f" {ENV_PREFIX}{prefix.upper()}_PASSWORD"
         ),
     )
+
+
+def _no_text(merged: Mapping[str, Any]) -> str:
+    """Find the setting whose value came as bytes that are no text."""
+    broken = (name for name, value in merged.items() if isinstance(value, str) and not _is_text(value))
+    return next(broken, "settings")
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _name_value(text: str, merged: Mapping[str, Any]) -> str:

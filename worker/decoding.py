@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
+import tomllib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -61,6 +65,9 @@ EXPECTED: Final[dict[str, str]] = {
     "expires_at": _TIME,
     "fingerprint": "what 'rsafe exceptions put --text' makes of a text",
 }
+#: What the fast JSON reader raises on bytes that are not what it reads. The last is for nesting, also in a
+#: field that it skips: whoever leaves it out is stopped by one record that anybody may have written.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # Only the end of an error text is msgspec's own; what stands before may quote the record.
 _PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`\Z")
 _MISSING = re.compile(r"\AObject missing required field `(?P<name>[^`]*)`")
@@ -78,6 +85,33 @@ def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
     leaf = re.sub(r"\[[^\]]*\]", "", path).rsplit(".", 1)[-1]
     expected = EXPECTED.get(leaf, "another type; see schemas/")
     return path, f"{expected} (missing)" if missing else expected
+
+
+def read_toml(raw: bytes) -> dict[str, Any]:
+    """Read a TOML document.
+
+    Raises:
+        ValueError: this is not TOML, not UTF-8, nested too deeply, or holds a number of thousands of digits.
+
+    """
+    try:
+        return tomllib.loads(raw.decode())
+    except RecursionError:
+        text = "it is nested too deeply"
+        raise ValueError(text) from None
+
+
+def read_csv(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV text with a head line.
+
+    Raises:
+        ValueError: it is no CSV, or a field has more than 128 KiB.
+
+    """
+    try:
+        yield from csv.DictReader(io.StringIO(text, newline=""))
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
 
 
 def _refuse_constant(_name: str) -> float:

@@ -21,6 +21,7 @@ from worker.config import ENV_PREFIX, Settings, describe
 from worker.failures import FAILURES
 from worker.metrics import CATALOGUE
 from worker.schemas.asyncapi import CHANNELS
+from worker.schemas.limits import LIMITS
 from worker.topics import DEFAULT_PARTITIONS, catalogue
 
 #: Where tables stand, seen from the repository's root.
@@ -121,6 +122,21 @@ def acls_table() -> str:
     return table(("login", "kind", "name", "may", "for"), rows)
 
 
+def limits_table() -> str:
+    """Return every limit with what follows when it is reached, and the metric that shows it."""
+    defaults = {name: default for name, default, _ in describe()}
+    rows = [
+        (
+            one.what,
+            f"`{one.bound}` ({defaults[one.bound]})" if one.bound in defaults else one.bound,
+            one.then,
+            f"`{one.metric}`" if one.metric else "",
+        )
+        for one in LIMITS
+    ]
+    return table(("what grows", "limit", "then", "shown by"), rows)
+
+
 def _kept(settings: Mapping[str, str]) -> str:
     if settings["cleanup.policy"] == "compact":
         return "compacted"
@@ -134,6 +150,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "metrics": metrics_table,
     "failures": failures_table,
     "topics": topics_table,
+    "limits": limits_table,
     "acls": acls_table,
 }
 _MARKED: Final = re.compile(

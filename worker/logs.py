@@ -22,6 +22,8 @@ _QUIET: Final = ("aiokafka", "faust", "mode", "vllm", "transformers", "asyncio",
 _WORDY: Final = ("aiokafka.conn", "aiokafka.producer")
 #: While Kafka is away its client logs the same few lines many times a second.
 REPEAT_AFTER_S: Final = 30.0
+#: Lines that are remembered; a library may put anything into its templates.
+MOST_LINES: Final = 1000
 
 
 class Sparsely(logging.Filter):
@@ -40,6 +42,8 @@ class Sparsely(logging.Filter):
         key, now = (record.name, str(record.msg)[:80]), self._clock()
         fresh = now - self._last_s.get(key, -REPEAT_AFTER_S) >= REPEAT_AFTER_S
         if fresh:
+            if len(self._last_s) >= MOST_LINES:
+                self._last_s.clear()
             self._last_s[key] = now
         return fresh
 

@@ -248,6 +248,25 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
         worry="above zero: retention is shorter than the backlog",
         labels=("partition",),
     ),
+    Spec(
+        name="rsafe_limits_reached",
+        kind="counter",
+        meaning="Times that a limit was reached, by limit; the table of limits says what follows each time.",
+        worry="'buffer' or 'lookahead' rise all the time: more workers; any other: see the table",
+        labels=("limit",),
+    ),
+    Spec(
+        name="rsafe_tasks",
+        kind="gauge",
+        meaning="Tasks of the main loop; a message has one while it is in the judge.",
+        worry="it grows while rsafe_in_flight does not",
+    ),
+    Spec(
+        name="rsafe_heap_blocks",
+        kind="gauge",
+        meaning="Blocks of memory that Python objects hold; unlike the process's memory it falls when they are freed.",
+        worry="it grows for days at the same load: a leak",
+    ),
 )
 _BY_NAME: Final = {spec.name: spec for spec in CATALOGUE}
 
@@ -293,6 +312,9 @@ class Metrics:
         self.exception_age_s = self._gauge("rsafe_exception_age_seconds")
         self.halted_partitions = self._gauge("rsafe_halted_partitions")
         self.gaps = self._counter("rsafe_gaps")
+        self.limits_reached = self._counter("rsafe_limits_reached")
+        self.tasks = self._gauge("rsafe_tasks")
+        self.heap_blocks = self._gauge("rsafe_heap_blocks")
 
     def _counter(self, name: str) -> Counter:
         spec = _BY_NAME[name]

@@ -164,7 +164,7 @@ def test_every_suite_is_in_the_table_of_tests() -> None:
 
 def test_tests_named_in_the_table_exist() -> None:
     """The promise about bad input is shown by tests that are really there."""
-    named = re.findall(r"`((?:unit|property|integration|engine)/\S+?\.py)(?:::(\w+))?`", page("tests/README.md"))
+    named = re.findall(r"`((?:unit|property|integration|engine|fuzz)/\S+?\.py)(?:::(\w+))?`", page("tests/README.md"))
 
     assert len(named) > 10
     for path, name in named:

@@ -81,6 +81,7 @@ ENTRIES: Final = {
     "worker.docs",
     "worker.schemas.__main__",
     "worker.supply.__main__",
+    "worker.bench.soak",
 }
 #: Libraries that take seconds to import, or start threads and processes of their own when imported.
 HEAVY: Final = {"vllm", "faust", "mode", "torch", "transformers", "sklearn", "matplotlib"}

@@ -139,7 +139,7 @@ def _message(verdict: Verdict, record: ConsumerRecord | None) -> MessagePart:
     if record.value is None:
         return MessagePart(message=None, place=_place(record), note="a null value stands at its source")
     try:
-        return MessagePart(message=decode_message(record.value), place=_place(record))
+        return MessagePart(message=decode_message(record.value or b""), place=_place(record))
     except DecodeError as error:
         return MessagePart(message=None, place=_place(record), note=f"the record at its source is no message: {error}")
 

@@ -174,13 +174,13 @@ def _fits(verdict: Verdict, wanted: str, tenant_id: str | None, hint: Hint) -> b
 
 def _verdict(record: ConsumerRecord) -> Verdict | None:
     try:
-        return decode(record.value, Verdict, RecordError)
+        return decode(record.value or b"", Verdict, RecordError)
     except RecordError:
         return None
 
 
 def _trace(record: ConsumerRecord) -> Trace | None:
     try:
-        return decode(record.value, Trace, RecordError)
+        return decode(record.value or b"", Trace, RecordError)
     except RecordError:
         return None

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-import orjson
 from msgspec import UNSET, Struct, UnsetType
 
 from worker import content_digest
 from worker.audit.coverage import Input, Outcome, Place
-from worker.decoding import lenient_json
+from worker.decoding import UNREADABLE, lenient_json
 from worker.records import Source, sha256_hex
 
 #: How many hex digits of a SHA-256 an id has (``worker.records.verdict_id``).
@@ -97,7 +96,7 @@ def input_of(record: Any) -> Input | None:
     body = hash((record.key, value))
     try:
         ids = _IDS.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return Input(record.timestamp, *_lenient_ids(value), body)
     return Input(record.timestamp, ids.tenant_id, ids.message_id, body)
 
@@ -121,7 +120,7 @@ def read_verdict(record: Any, messages: str) -> Reading:
     """
     try:
         seen = _SEEN.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return _NO_VERDICT
     altered = _verdict_altered(record, seen)
     source = seen.source
@@ -146,7 +145,8 @@ def _verdict_altered(record: Any, seen: _Seen) -> str | None:
     source = seen.source
     key = [source.topic, source.partition, source.offset, source.timestamp, seen.mode, seen.run_id]
     key.append(seen.supersedes or None)
-    if hashlib.sha256(orjson.dumps(key)).hexdigest()[:_ID_DIGITS] != seen.verdict_id:
+    # Not orjson, which refuses numbers of more than 64 bits: this record may be anybody's.
+    if hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:_ID_DIGITS] != seen.verdict_id:
         return "verdict_id is not that of its source, mode and run"
     return _contradiction(seen)
 
@@ -191,7 +191,7 @@ def trace_altered(record: Any) -> str | None:
         return "key and value do not fit the record's content_digest"
     try:
         thought = _THOUGHT.decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return "it is not a trace"
     if thought.reasoning is not None and thought.reasoning_digest != sha256_hex(thought.reasoning.encode()):
         return "reasoning does not fit reasoning_digest"

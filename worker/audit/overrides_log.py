@@ -17,6 +17,7 @@ from worker.audit.overrides import Judged, OverridesReport, Ruling, override_of,
 from worker.audit.span import CLOCK_SLACK_MS, at_times
 from worker.audit.standing import Wanted
 from worker.config import Settings
+from worker.decoding import UNREADABLE
 from worker.errors import AuditError, DecodeError, RecordError
 from worker.override_records import Override
 from worker.records import decode, decode_message, encode
@@ -176,7 +177,7 @@ async def _judged(
     async for record in kafka.read(consumer, one, end, settings.kafka_timeout_s):
         try:
             judged = _JUDGED.decode(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             continue
         if judged.verdict_id in said and judged.tenant_id == said[judged.verdict_id].tenant_id:
             found.setdefault(judged.verdict_id, judged)

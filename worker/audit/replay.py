@@ -28,6 +28,7 @@ from worker.audit.replay_partition import Tools, replay_partition
 from worker.audit.replay_plan import ReplayPlan
 from worker.audit.replay_policies import history_end, read_archive, resolver
 from worker.config import Settings
+from worker.decoding import UNREADABLE
 from worker.errors import AuditError, BrokerAway, OwnershipLost, PublishFailed, WorkerError
 from worker.judge.judgement import Judge
 from worker.kafka_errors import translated
@@ -304,7 +305,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
 def _read_counts(metadata: str) -> ReplayCounts:
     try:
         return msgspec.json.decode(metadata.encode(), type=ReplayCounts)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (*UNREADABLE, UnicodeEncodeError):
         return ReplayCounts()
 
 

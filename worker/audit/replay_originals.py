@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from worker import kafka
 from worker.config import Settings
+from worker.decoding import UNREADABLE
 from worker.records import Label, Mode, PolicyRef, Rung, Source
 from worker.replay_records import ReplayRange
 
@@ -127,7 +128,7 @@ class Originals:
     def _hold(self, record: Any, lowest: int) -> None:
         try:
             found = _ORIGINAL.decode(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             # Not written by a worker, so it is nobody's verdict.
             return
         source, part = found.source, self._range
@@ -177,12 +178,18 @@ async def read_written(settings: Settings, consumer: Any, part: ReplayRange, run
     consumer.assign([topic])
     first, end = (await kafka.bounds(consumer, [topic]))[topic]
     consumer.seek(topic, max(first, min(part.outputs_start, end)))
-    found = {run_id: Written(part), control_id(run_id): Written(part)}
+    found: dict[str | None, Written] = {run_id: Written(part), control_id(run_id): Written(part)}
     async for record in kafka.read(consumer, topic, end, settings.kafka_timeout_s):
-        try:
-            written = _WRITTEN.decode(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
-        if written.run_id in found and written.source.offset is not None:
-            found[written.run_id].add(written.source.offset)
+        note_written(found, record)
     return found[run_id], found[control_id(run_id)]
+
+
+def note_written(found: Mapping[str | None, Written], record: Any) -> None:
+    """Note the outcome in a record of ``replay-verdicts``, if it is one of these runs'."""
+    try:
+        written = _WRITTEN.decode(record.value or b"")
+    except UNREADABLE:
+        # Not written by a worker, so it is nobody's outcome.
+        return
+    if written.run_id in found and written.source.offset is not None:
+        found[written.run_id].add(written.source.offset)

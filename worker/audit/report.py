@@ -6,9 +6,8 @@ ended, and by anybody. In memory is one partition's outcomes at a time, in short
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
@@ -21,6 +20,7 @@ from worker.audit.compare import Comparer
 from worker.audit.comparison import Comparison, Labels, Outcome
 from worker.audit.replay_originals import control_id, is_original
 from worker.config import Settings
+from worker.decoding import UNREADABLE, read_csv
 from worker.errors import UsageError
 from worker.records import Action, Label, Mode, ModelRef, PolicyRef, Rfc3339, Source, Status, Timing, Usage
 from worker.replay_records import ReplayCounts, ReplayFilter, ReplayRange, ReplayRun
@@ -158,11 +158,17 @@ async def read_verdicts(
     async for record in kafka.read(
         consumer, topic, log_end if end is None else min(end, log_end), settings.kafka_timeout_s
     ):
-        try:
-            yield _SEEN.decode(record.value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # Not written by a worker, so it is nobody's verdict.
-            continue
+        seen = seen_of(record)
+        if seen is not None:
+            yield seen
+
+
+def seen_of(record: Any) -> Seen | None:
+    """Read a record of a topic of verdicts; one that was not written by a worker is nobody's verdict."""
+    try:
+        return _SEEN.decode(record.value or b"")
+    except UNREADABLE:
+        return None
 
 
 def _in_range(seen: Seen, part: ReplayRange) -> bool:
@@ -241,8 +247,7 @@ def read_labels(path: Path) -> Labels:
     except (OSError, UnicodeDecodeError) as error:
         problem = f"--labels {path} cannot be read ({type(error).__name__}); give JSON Lines or CSV in UTF-8"
         raise UsageError(problem) from None
-    rows = text.splitlines()
-    parsed = _json_rows(rows) if text.lstrip().startswith("{") else _csv_rows(rows)
+    parsed = _json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text)
     labels: dict[tuple[str | None, str], Label] = {}
     for number, row in parsed:
         try:
@@ -255,14 +260,21 @@ def read_labels(path: Path) -> Labels:
     return labels
 
 
-def _json_rows(rows: Iterable[str]) -> Iterable[tuple[int, Any]]:
-    for number, row in enumerate(rows, 1):
+def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
+    # Not splitlines(): an id may hold other signs that it takes for a line's end.
+    for number, row in enumerate(text.split("\n"), 1):
         if row.strip():
             try:
                 yield number, msgspec.json.decode(row)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 yield number, None
 
 
-def _csv_rows(rows: list[str]) -> Iterable[tuple[int, Any]]:
-    yield from enumerate(csv.DictReader(rows), 2)
+def _csv_rows(text: str) -> Iterator[tuple[int, Any]]:
+    number = 1
+    try:
+        for row in read_csv(text):
+            number += 1
+            yield number, row
+    except ValueError:
+        yield number + 1, None

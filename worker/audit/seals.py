@@ -23,6 +23,7 @@ from worker import kafka
 from worker.audit.coverage import Fault, Place, fault
 from worker.audit.merkle import SEGMENT_RECORDS, Segment, differences, leaf, seal, total
 from worker.config import Settings
+from worker.decoding import UNREADABLE
 from worker.errors import AuditError, UsageError
 from worker.records import encode, sha256_hex
 from worker.stream.ledger import OUTCOME_TOPICS
@@ -62,7 +63,7 @@ def read_seals(path: Path) -> tuple[list[Segment], str]:
     for number, line in enumerate(raw[: _whole_bytes(raw)].splitlines(), 1):
         try:
             segment = _SEGMENT.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             raise AuditError(_broken(path, number, "is no seal")) from None
         if segment.previous != head:
             raise AuditError(_broken(path, number, "does not follow from the line before"))

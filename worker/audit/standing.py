@@ -19,6 +19,7 @@ from msgspec import UNSET, Struct, UnsetType
 from worker import kafka
 from worker.audit.span import CLOCK_SLACK_MS, Bounds, Span, at_times
 from worker.config import Settings
+from worker.decoding import UNREADABLE
 from worker.records import Verdict
 
 #: Told about progress: records read so far, and records in all.
@@ -113,7 +114,7 @@ def live_verdict(record: Any, messages: str) -> Verdict | None:
     """Return a record's verdict if it is a live one of its own partition, superseding or not."""
     try:
         verdict = _VERDICT.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     source = verdict.source
     ours = source.topic == messages and source.partition == record.partition
@@ -153,7 +154,7 @@ async def standing(
 def _note(superseded: Superseded, value: bytes) -> None:
     try:
         replaced = _REPLACES.decode(value).supersedes
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return
     if isinstance(replaced, str):
         superseded.add(replaced)

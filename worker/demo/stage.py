@@ -118,7 +118,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def publish_policy(settings: Settings, scope: str, value: bytes) -> float:
+async def publish_policy(settings: Settings, scope: str, value: bytes | None) -> float:
     """Publish a policy as any Kafka client would; return when Kafka acknowledged it, on the monotonic clock.
 
     Raises:

@@ -12,10 +12,13 @@ from msgspec import Struct
 
 from worker.client import Place, read_dead_letter
 from worker.dead_letter import originals_of
+from worker.decoding import UNREADABLE
 from worker.records import NAME_PATTERN
 
 #: Names the source of a message that was sent again: ``<topic>/<partition>/<offset>``.
 REDRIVE_OF: Final = "redrive_of"
+#: Of more digits than people count attempts in, Python makes no number.
+_ATTEMPTS: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
 class Letter(Struct, frozen=True, kw_only=True):
@@ -93,7 +96,7 @@ def letter_of(record: ConsumerRecord) -> Letter:
         error=read.error,
         detail=read.detail,
         failed_at=ours.get("failed_at", ""),
-        attempts=int(attempts) if attempts.isdecimal() else 1,
+        attempts=int(attempts) if _ATTEMPTS.fullmatch(attempts) else 1,
         tenant_id=_tenant(record.value),
         key=record.key,
         value=record.value,
@@ -116,7 +119,7 @@ def _tenant(value: bytes | None) -> str | None:
     """Return the tenant that a value names, if it is JSON at all; what cannot be a tenant's id may be anything."""
     try:
         fields: Any = msgspec.json.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     found = fields.get("tenant_id") if isinstance(fields, dict) else None
     return found if isinstance(found, str) and re.match(NAME_PATTERN, found) else None

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from worker.decoding import UNREADABLE
 from worker.dlq.letters import REDRIVE_OF, Letter
 from worker.errors import DecodeError
 from worker.records import decode_message
@@ -69,7 +70,7 @@ def edited(value: bytes | None, edit: Edit) -> bytes | None:
         return value
     try:
         found: Any = msgspec.json.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         found = None
     if not isinstance(found, dict):
         field, expected = "value", "a JSON object, whose fields can be set"

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from worker.decoding import UNREADABLE
 from worker.errors import ModelError
 
 
@@ -37,7 +38,7 @@ def read(path: Path, content: type[Content], what: str, cure: str) -> Content | 
         raise ModelError(text) from None
     try:
         return msgspec.json.decode(raw, type=content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         text = f"{path.name} of the model is not {what} ({error}); {cure}"
         raise ModelError(text) from None
 

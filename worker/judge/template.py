@@ -8,13 +8,13 @@ task, ``{text}`` in a turn.
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from worker.decoding import read_toml
 from worker.errors import ModelError
 from worker.records import Role
 
@@ -162,7 +162,7 @@ def read_template(path: Path) -> Template:
 
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Template)
+        return msgspec.convert(read_toml(path.read_bytes()), Template)
     except (OSError, ValueError, msgspec.ValidationError) as error:
         text = f"{path.name} of the model is not a prompt template: {error}; compare worker/judge/templates/{FILE_NAME}"
         raise ModelError(text) from None

@@ -25,7 +25,7 @@ _CONFIG: Final = "tokenizer_config.json"
 _LABELS: Final[tuple[Label, ...]] = ("safe", "unsafe")
 #: Texts up to this length are remembered: those of the template come back with every message.
 _REMEMBERED_CHARS: Final = 1000
-_REMEMBERED: Final = 2048
+REMEMBERED: Final = 2048
 #: Unicode composition (NFC) makes at most one byte out of three: Hangul syllables.
 _COMPOSITION: Final = 3
 
@@ -53,7 +53,7 @@ class Tokens:
         _check_end(folder / _CONFIG, template)
         self._normalized = fields.get("normalizer") is not None
         self._vocabulary: dict[str, int] = self._plain.get_vocab()
-        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._encode)
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._encode)
         self.first_tokens: Final = self._first_tokens()
 
     @property

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 import msgspec
 
-from worker.decoding import lenient_json
+from worker.decoding import lenient_json, read_toml
 from worker.errors import PolicyInvalid
 
 
@@ -21,8 +20,8 @@ def as_json(raw: bytes) -> bytes:
     if raw.lstrip().startswith((b"{", b"\xef\xbb\xbf{")):
         return raw.removeprefix(b"\xef\xbb\xbf")
     try:
-        return msgspec.json.encode(tomllib.loads(raw.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return msgspec.json.encode(read_toml(raw))
+    except ValueError:
         field, expected = "", "a JSON object or a TOML document, in UTF-8"
         raise PolicyInvalid(field, expected) from None
 

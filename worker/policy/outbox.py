@@ -14,6 +14,7 @@ from msgspec import Struct
 from worker import kafka
 from worker.config import Settings
 from worker.errors import OutputTooLarge, WorkerError
+from worker.metrics import Metrics
 
 logger: Final = logging.getLogger(__name__)
 
@@ -36,13 +37,14 @@ class Outgoing(Struct, frozen=True, kw_only=True):
 class Outbox:
     """Sends what is put into it, in order, again and again until Kafka has it.
 
-    At most ``limit`` records wait; beyond that the oldest are dropped, and the log says so. A record
+    At most ``limit`` records wait; beyond that the oldest are dropped; log and metrics say so. A record
     whose acknowledgement was lost may arrive twice.
     """
 
-    def __init__(self, settings: Settings, limit: int) -> None:
+    def __init__(self, settings: Settings, limit: int, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._limit = limit
+        self._metrics = metrics
         self._waiting: deque[Outgoing] = deque()
         self._some = asyncio.Event()
         self._none = asyncio.Event()
@@ -54,6 +56,8 @@ class Outbox:
         if len(self._waiting) >= self._limit:
             dropped = self._waiting.popleft()
             logger.warning("a record for %s is dropped: %d wait already", dropped.topic, self._limit)
+            if self._metrics is not None:
+                self._metrics.limits_reached.labels("outbox").inc()
         self._waiting.append(outgoing)
         self._none.clear()
         self._some.set()

@@ -7,13 +7,12 @@ A row is a JSON object on a line of its own, or a row of a CSV file with a head 
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
 
+from worker.decoding import read_csv
 from worker.errors import UsageError
 from worker.policy.pack import Outline
 from worker.records import GoldenCase, Label, Turn
@@ -89,7 +88,15 @@ def _rows(raw: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         raise UsageError(wrong) from None
     if text.lstrip().startswith("{"):
         return _json_rows(text)
-    return enumerate(csv.DictReader(io.StringIO(text)), 1)
+    return _csv_rows(text)
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        yield from enumerate(read_csv(text), 1)
+    except ValueError:
+        wrong = "the labels are no CSV; give JSON Lines, or CSV with a head line and fields below 128 KiB"
+        raise UsageError(wrong) from None
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -39,8 +39,8 @@ _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 5.0
 _STOP_WAIT_S: Final = 1.0
 #: Announcements and dead letters that may wait for Kafka.
-_ANNOUNCEMENTS: Final = 10_000
-_LETTERS: Final = 100
+ANNOUNCEMENTS: Final = 10_000
+LETTERS: Final = 100
 #: Polls without an answer, a quarter of a second each, after which everything is read afresh: the
 #: topic may have been deleted and made again, and then positions mean nothing.
 _SILENT_POLLS: Final = 20
@@ -71,8 +71,8 @@ class PolicyStore:
         self._settings = settings
         self._metrics = metrics
         self._on_change = on_change
-        self._announcements = Outbox(settings, _ANNOUNCEMENTS)
-        self._letters = Outbox(settings, _LETTERS)
+        self._announcements = Outbox(settings, ANNOUNCEMENTS, metrics)
+        self._letters = Outbox(settings, LETTERS, metrics)
         self._trials = Trials(trier)
         self._held: dict[Place, Incoming] = {}
         self._book = Book()

@@ -102,7 +102,7 @@ class Intake:
             if self._state.stalled.is_set():
                 text = "this process stood still; the group may have given its partitions away"
                 raise OwnershipLost(text)
-            if self._buffer.full or self._pipeline.futile or self._waits_for() is not None:
+            if self._full() or self._waits_for() is not None:
                 await self._wait_for_room()
                 continue
             partitions = [number for number in sorted(self._group.open) if self._limit(number) > 0]
@@ -113,6 +113,13 @@ class Intake:
                 await asyncio.sleep(0)
             if not came:
                 await self._wait(partitions)
+
+    def _full(self) -> bool:
+        """Tell whether a limit on what is held keeps intake from reading, and count it."""
+        limit = "buffer" if self._buffer.full else "lookahead" if self._pipeline.futile else None
+        if limit is not None:
+            self._metrics.limits_reached.labels(limit).inc()
+        return limit is not None
 
     async def _wait_for_room(self) -> None:
         self._buffer.changed.clear()
@@ -136,7 +143,10 @@ class Intake:
         if ledger is None:
             return 0
         most = 1 if partition in self._careful else _TURN_RECORDS
-        return min(most, self._buffer.room, ledger.room)
+        room = ledger.room
+        if not room:
+            self._metrics.limits_reached.labels("ledger").inc()
+        return min(most, self._buffer.room, room)
 
     async def _poll(self, partitions: list[int], timeout_ms: int) -> int:
         """Read once and return how many records came.

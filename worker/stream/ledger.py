@@ -22,6 +22,8 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from worker.decoding import UNREADABLE
+
 OutcomeTopic = Literal["verdicts", "dead-letters"]
 OUTCOME_TOPICS: Final[tuple[OutcomeTopic, ...]] = ("verdicts", "dead-letters")
 #: The broker's default for ``offset.metadata.max.bytes``.
@@ -98,7 +100,7 @@ def read_metadata(text: str) -> Bounds | None:
     """Return the bounds in a commit's text, or none if it was not written by a worker."""
     try:
         return msgspec.json.decode(text.encode(), type=Bounds)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (*UNREADABLE, UnicodeEncodeError):
         return None
 
 

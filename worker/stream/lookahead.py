@@ -8,7 +8,13 @@ slower than its input. Then reading on would only fill the memory with offsets, 
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
+
+#: Tenants that are remembered. Names come from messages, so that strangers could fill the memory with them;
+#: where so many others were within their queues lately, one that was not needed is not missed.
+MOST_TENANTS: Final = 1000
 
 
 class Lookahead:
@@ -31,12 +37,14 @@ class Lookahead:
         self._memory_s = memory_s
         self._clock = clock
         # The one that was seen longest ago comes first.
-        self._within: dict[str, float] = {}
+        self._within: OrderedDict[str, float] = OrderedDict()
 
     def admitted(self, tenant_id: str) -> None:
         """Note that a tenant's message found room in its queue."""
-        self._within.pop(tenant_id, None)
         self._within[tenant_id] = self._clock()
+        self._within.move_to_end(tenant_id)
+        if len(self._within) > MOST_TENANTS:
+            self._within.popitem(last=False)
 
     def deferred(self, tenant_id: str) -> None:
         """Note that a tenant's message did not."""

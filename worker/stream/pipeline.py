@@ -31,7 +31,7 @@ from worker.stream.work import Work, held_bytes
 
 logger: Final = logging.getLogger(__name__)
 #: An engine that cuts the same message short so often will not answer any more.
-_MOST_ABORTS: Final = 10
+MOST_ABORTS: Final = 10
 _LONGEST_ABORT_WAIT_S: Final = 1.0
 _MS: Final = 1000.0
 
@@ -249,7 +249,7 @@ class Pipeline:
 
         """
         backoff = Backoff(most_s=_LONGEST_ABORT_WAIT_S)
-        for _ in range(_MOST_ABORTS):
+        for _ in range(MOST_ABORTS):
             try:
                 return await self._judge.judge(work.message, policy)
             except EngineAborted:
@@ -262,7 +262,7 @@ class Pipeline:
                 return Judgement(status=_status(error))
             except Exception as error:  # noqa: BLE001  (a bug that one message hits must not stop the others for ever)
                 return self._foreign_error(work, error)
-        text = f"the engine cut a message short {_MOST_ABORTS} times; look at its log"
+        text = f"the engine cut a message short {MOST_ABORTS} times; look at its log"
         raise EngineDead(text)
 
     def note_death(self) -> None:

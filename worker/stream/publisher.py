@@ -90,6 +90,7 @@ class Publisher:
                     self._state.buffer.take(held_bytes(outcome.record))
                     queue.append(outcome)
                 if any(outcome in outcomes for outcome in refused):
+                    self._metrics.limits_reached.labels("dead_letter").inc()
                     await asyncio.sleep(_REFUSED_S)
         finally:
             self._tasks.pop(partition, None)

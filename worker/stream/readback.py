@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from worker import kafka
 from worker.config import Settings
+from worker.decoding import UNREADABLE
 from worker.errors import BrokerAway, ReadBackFailed, TopicMissing, WorkerError
 from worker.records import Source
 from worker.stream.ledger import OUTCOME_TOPICS, Bounds, MessageKey, OutcomeTopic, Place, Published
@@ -116,7 +117,7 @@ def _outcome(record: Any, topic: OutcomeTopic, messages: str) -> Iterator[tuple[
 def _verdict_source(record: Any) -> tuple[Source | None, str | None]:
     try:
         seen = _SEEN.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         # Not written by a worker, so it is nobody's outcome.
         return None, None
     if seen.mode != "live" or seen.run_id is not None or seen.supersedes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Final
 
 from worker.credentials import absent_text
@@ -79,6 +80,10 @@ class Vitals:
             EngineDead: the engine is gone, or makes no steps although it has work.
 
         """
+        loop, metrics = asyncio.get_running_loop(), self._state.metrics
+        # Counted when they are asked for, by the web server's thread.
+        metrics.tasks.set_function(lambda: len(asyncio.all_tasks(loop)))
+        metrics.heap_blocks.set_function(sys.getallocatedblocks)
         while True:
             try:
                 self._judge.check()

@@ -13,6 +13,8 @@ from worker.stream.ledger import OutcomeTopic, PartitionLedger
 
 #: Memory that a record takes beside its bytes: objects, decoded ids, queues.
 _OVERHEAD_BYTES: Final = 2048
+#: The same of one header: a pair, a text, bytes. Two bytes on the wire are enough for a header.
+_HEADER_BYTES: Final = 192
 
 
 class Row(Struct, frozen=True):
@@ -72,4 +74,5 @@ def source_of(record: Any) -> Source:
 
 def held_bytes(record: Any) -> int:
     """Return about what a Kafka record takes in memory."""
-    return len(record.value or b"") + len(record.key or b"") + _OVERHEAD_BYTES
+    headers = sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers + _OVERHEAD_BYTES

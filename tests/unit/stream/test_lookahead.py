@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.stream.lookahead import Lookahead
+from worker.stream.lookahead import MOST_TENANTS, Lookahead
 
 
 def test_a_backlog_of_hot_tenants_alone_is_not_read_on() -> None:
@@ -50,3 +50,12 @@ def test_memory_is_bounded_whoever_is_behind() -> None:
     lookahead.admitted("quiet")
 
     assert lookahead.futile(1000)
+
+
+def test_strangers_do_not_fill_the_memory() -> None:
+    """However many names messages bear, so many are remembered: those seen last."""
+    lookahead = Lookahead(asked_from=1, most=1000, memory_s=60, clock=lambda: 0.0)
+    for number in range(2 * MOST_TENANTS):
+        lookahead.admitted(f"stranger-{number}")
+
+    assert list(lookahead._within) == [f"stranger-{number}" for number in range(MOST_TENANTS, 2 * MOST_TENANTS)]
