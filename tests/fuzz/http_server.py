@@ -61,7 +61,7 @@ async def _serve(port: Future[int]) -> None:
     settings = Settings(web_host=HOST, web_port=0, instance_id="fuzz")
     nothing: Any = None
     health = Health()
-    service = WorkerService(settings, ScriptedJudge(), nothing, nothing, health)
+    service = WorkerService(settings, ScriptedJudge(), nothing, nothing, nothing, health)
     app = build_app(settings, service, health)
     web: Any = app.web
     web.init_server()

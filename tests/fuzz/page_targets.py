@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from typing import Final
 
 from msgspec import structs
+from rich.cells import cell_len
 
 from tests.fuzz import seeds
 from tests.fuzz.http_server import answer
@@ -70,7 +71,7 @@ def terminal(data: bytes) -> None:
     """Show a text on a terminal: it can neither move the cursor nor turn the line around."""
     found = visible(data.decode("utf-8", "surrogateescape"))
     assert all(sign.isprintable() for sign in found)
-    assert len(found) <= TEXT_CELLS
+    assert cell_len(found) <= TEXT_CELLS
 
 
 class _Reader(HTMLParser):
