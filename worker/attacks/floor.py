@@ -36,6 +36,7 @@ HOSTILE_TENANT: Final = "hostile"
 #: Of what one floor finds unsafe, so much is judged again under every policy.
 MOST_UNSAFE: Final = 25
 _STARTER: Final = "platform"
+_MOST_EXAMPLES: Final = 20
 
 
 class Guarded(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class FloorChange(Struct, frozen=True, kw_only=True):
         judged: judgements of these under hostile policies, all together.
         loosened: how many of them are safe or lack one of the floor's hits; the interval is Wilson's 95 %.
         not_judged: how many of them got no label.
+        examples: some that were loosened: the number of the hostile policy, and the message's id.
 
     """
 
@@ -65,6 +67,16 @@ class FloorChange(Struct, frozen=True, kw_only=True):
     loosened: int
     not_judged: int
     interval: Interval
+    examples: tuple[tuple[int, str], ...] = ()
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """One message under a floor alone and under one hostile policy above it, by that policy's number."""
+
+    policy: int
+    message_id: str
+    alone: Decision
+    under: Decision
 
 
 class FloorReport(Struct, frozen=True, kw_only=True):
@@ -116,15 +128,20 @@ async def measure_floors(judge: Judge, guarded: Sequence[Guarded], in_flight: in
         async with room:
             return decide(await judge.judge(message, policy), policy)
 
-    found: list[list[tuple[Decision, Decision]]] = []
+    found: list[list[Pair]] = []
     for one in guarded:
         floor = combine(_accepted(PLATFORM, one.floor), None, None)
         assert floor is not None
         alone = await asyncio.gather(*(decided(message, floor) for message in one.messages))
         chosen = _spread([at for at, decision in enumerate(alone) if decision.label == "unsafe"], MOST_UNSAFE)
-        for policy in under_hostile_policies(one.floor):
+        for number, policy in enumerate(under_hostile_policies(one.floor)):
             under = await asyncio.gather(*(decided(one.messages[at], policy) for at in chosen))
-            found.append([(alone[at], decision) for at, decision in zip(chosen, under, strict=True)])
+            found.append(
+                [
+                    Pair(policy=number, message_id=one.messages[at].message_id, alone=alone[at], under=decision)
+                    for at, decision in zip(chosen, under, strict=True)
+                ]
+            )
     return _counted(found, guarded)
 
 
@@ -133,19 +150,20 @@ def _spread(items: Sequence[int], most: int) -> list[int]:
     return list(items[:: -(-len(items) // most)]) if items else []
 
 
-def _counted(found: Sequence[Sequence[tuple[Decision, Decision]]], guarded: Sequence[Guarded]) -> FloorChange:
+def _counted(found: Sequence[Sequence[Pair]], guarded: Sequence[Guarded]) -> FloorChange:
     pairs = list(chain.from_iterable(found))
-    judged = [pair for pair in pairs if pair[1].label is not None]
-    loosened = sum(loosens(alone, under) for alone, under in judged)
+    judged = [pair for pair in pairs if pair.under.label is not None]
+    loosened = [pair for pair in judged if loosens(pair.alone, pair.under)]
     policies = len(found) // len(guarded)
     return FloorChange(
         policies=policies,
         messages=sum(len(one.messages) for one in guarded),
         unsafe=len(pairs) // policies,
         judged=len(pairs),
-        loosened=loosened,
+        loosened=len(loosened),
         not_judged=len(pairs) - len(judged),
-        interval=interval(loosened, len(judged)),
+        interval=interval(len(loosened), len(judged)),
+        examples=tuple((pair.policy, pair.message_id) for pair in loosened[:_MOST_EXAMPLES]),
     )
 
 
