@@ -36,6 +36,7 @@ class Lost(Struct, frozen=True, kw_only=True):
     timestamp: int | None = None
     key: None = None
     value: None = None
+    headers: tuple[()] = ()
 
 
 class Gaps:
