@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -17,6 +17,10 @@ Headers = list[tuple[str, bytes | None]]
 MAX_DETAIL_CHARS: Final = 1000
 #: Holds the bytes of a header name that is not UTF-8.
 RAW_NAME: Final = "raw_header_name"
+#: Stage of a message that retention took before it was judged: nothing is left of it to keep.
+LOST_STAGE: Final = "retention"
+#: Where one dead letter speaks for a run of lost messages: the offset after the last of them.
+OFFSET_END: Final = "source_offset_end"
 #: What a dead letter adds; these follow the originals.
 OURS: Final = frozenset(
     {
@@ -32,6 +36,15 @@ OURS: Final = frozenset(
         "failed_at",
     }
 )
+
+
+class Run(NamedTuple):
+    """Offsets of one partition, the end excluded."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -76,6 +89,31 @@ def headers(
     kept: Headers = [(name if _writable(name) else _escaped(name), value) for name, value in originals]
     kept += [(RAW_NAME, name) for name in raw]
     return kept + [(name, value.encode()) for name, value in values.items()]
+
+
+def lost_headers(failure: Failure, source: Source, end: int, failed_at: dt.datetime) -> Headers:
+    """Return the headers of lost messages: the offset after the last of them, then those of the first.
+
+    Its time is left out where nobody knows it.
+    """
+    ours = headers((), failure, source, failed_at)
+    kept = [(name, value) for name, value in ours if name != "source_timestamp" or source.timestamp is not None]
+    return [(OFFSET_END, str(end).encode()), *kept]
+
+
+def lost_run(written: Iterable[tuple[str, bytes | None]]) -> Run | None:
+    """Return what a dead letter declares as lost; None if it is of one message that was kept.
+
+    The stage decides: it is always ours, while any producer may give a message a header like the other one.
+    """
+    said = dict(written)
+    if said.get("stage") != LOST_STAGE.encode():
+        return None
+    try:
+        numbers = [int(said[name] or b"") for name in ("source_partition", "source_offset", OFFSET_END)]
+        return Run((said["source_topic"] or b"").decode(), *numbers)
+    except (KeyError, ValueError):
+        return None
 
 
 def originals_of(written: Sequence[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes | None], ...]:

@@ -244,7 +244,7 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
     Spec(
         name="rsafe_gaps",
         kind="counter",
-        meaning="Offsets that were gone before they were read; each is a message without an outcome.",
+        meaning="Offsets that retention took before they were judged; dead letters of stage retention say which.",
         worry="above zero: retention is shorter than the backlog",
         labels=("partition",),
     ),

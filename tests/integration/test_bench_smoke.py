@@ -37,10 +37,11 @@ async def test_the_data_plane_is_compared_with_a_bare_loop(tmp_path: Path) -> No
 
 
 async def test_everything_is_measured_in_one_run(tmp_path: Path) -> None:
-    """All four ratios come out, in their order; rules stand in for the model here."""
+    """All five ratios come out, in their order; rules stand in for the model here."""
     lines, report = await run(tmp_path, "--set", "engine=scripted", "--messages", "60", "--repeats", "1")
     names = [line["name"] for line in lines]
-    assert names == ["e2e_over_judge", "e2e_over_single", "data_plane_over_bare", "peak_rss_4n_over_n"]
+    plane = ["data_plane_over_bare", "audit_over_bare", "peak_rss_4n_over_n"]
+    assert names == ["e2e_over_judge", "e2e_over_single", *plane]
     assert all(min(found.upper + found.lower) > 0 for found in report.comparisons)
     assert report.memory.worker_peak_mib is not None
     assert report.model == "scripted"

@@ -28,6 +28,7 @@ from tests.support.replaying import (
 from tests.support.waiting import wait_until
 from worker import content_digest, kafka
 from worker.audit import replay
+from worker.audit.explain import explain
 from worker.audit.replay_originals import control_id
 from worker.audit.replay_plan import ReplayPlan, find_run, read_runs
 from worker.audit.report import make_report
@@ -202,7 +203,7 @@ async def test_outcomes_stand_with_their_source(settings: Settings) -> None:
 
 
 async def test_after_compaction_as_judged_still_resolves(broker: KafkaAddress, topic_prefix: str) -> None:
-    """Records that compaction has removed from ``policies`` are taken from the history."""
+    """Records that compaction has removed from ``policies`` are taken from the history, to replay and to explain."""
     settings = settings_for(broker.bootstrap_servers, topic_prefix)
     eager = policy_topics.EAGER | {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
     async with policy_topics.admin(settings) as client:
@@ -227,6 +228,13 @@ async def test_after_compaction_as_judged_still_resolves(broker: KafkaAddress, t
     assert report.comparison.total.flips == 0
     assert report.comparison.same_policy.messages == 60
     assert {one["policy"]["parts"][0]["version"] for one in await outcomes(settings, run)} == {1, 2, 3}
+    # One verdict of each policy that ever judged: all of them are explained, too.
+    by_digest = {one["policy"]["digest"]: one for one in (await originals(settings)).values()}
+    assert len(by_digest) == 3
+    for digest, one in by_digest.items():
+        found = await explain(settings, one["verdict_id"])
+        assert found.policy.effective is not None
+        assert (found.policy.digest, found.policy.note) == (digest, None)
 
 
 async def test_a_run_ends_where_the_log_ended_at_its_start(settings: Settings) -> None:

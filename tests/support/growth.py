@@ -1,9 +1,10 @@
-"""How the cost of a call grows with its input: a ratio of CPU times, so that a busy machine does not matter."""
+"""How the cost of a call grows with its input: ratios of CPU time or memory, so that a busy machine is no matter."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 #: Below this a measurement is mostly noise, and nothing is slow.
@@ -28,3 +29,13 @@ def _cost_s(call: Callable[[str], object], text: str) -> float:
         call(text)
         costs.append(time.process_time() - began_s)
     return min(costs)
+
+
+async def peak_bytes(call: Awaitable[object]) -> int:
+    """Return the most that Python held at once for a call, in bytes, above what it held before."""
+    tracemalloc.start()
+    try:
+        await call
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from worker.dead_letter import MAX_DETAIL_CHARS, Failure, headers
-from worker.errors import PolicyInvalid
+from worker.dead_letter import LOST_STAGE, MAX_DETAIL_CHARS, Failure, headers, lost_headers, lost_run
+from worker.errors import DecodeError, OffsetGone, PolicyInvalid
 from worker.records import Source
 
 SOURCE = Source(topic="moderation.policies", partition=0, offset=12, timestamp=1_700_000_000_123)
@@ -34,3 +34,25 @@ def test_an_error_text_has_a_limit() -> None:
     """A dead letter stays close to the size of its record."""
     made = dict(headers([], Failure(stage="s", error="E", detail="x" * 10_000), SOURCE, AT))
     assert made["error_detail"] == b"x" * MAX_DETAIL_CHARS
+
+
+def test_one_letter_speaks_for_a_run_of_lost_messages() -> None:
+    """From its source's offset to the end; the time is there only where somebody knew it."""
+    source = Source(topic="t.messages", partition=2, offset=10, timestamp=None)
+    made = lost_headers(Failure.of(LOST_STAGE, OffsetGone("gone")), source, 20, AT)
+    assert lost_run(made) == ("t.messages", 2, 10, 20)
+    assert "source_timestamp" not in dict(made)
+
+
+def test_no_producer_can_declare_a_loss() -> None:
+    """Headers of these names on a message that is poison stay its own: the stage of its letter is ours."""
+    forged = [("source_offset_end", b"99"), ("stage", b"retention")]
+    made = headers(forged, Failure.of("decode", DecodeError("text", "a string")), SOURCE, AT)
+    assert lost_run(made) is None
+
+
+def test_a_broken_declaration_is_none() -> None:
+    """Without its end, or with one that is no number."""
+    said = dict(lost_headers(Failure.of(LOST_STAGE, OffsetGone("gone")), SOURCE, 20, AT))
+    for end in (None, b"", b"x"):
+        assert lost_run([*said.items(), ("source_offset_end", end)]) is None

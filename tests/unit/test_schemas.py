@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from msgspec import Struct
 
-from worker.dead_letter import Failure, headers
+from worker.dead_letter import Failure, headers, lost_headers
 from worker.errors import DecodeError, RecordError
 from worker.policy.accept import Setting, check
 from worker.policy.scope import parse
@@ -61,7 +62,7 @@ OPTIONAL: Final = {
     ),
     "verdict": "spans degraded final suppressed_by suppressions supersedes",
     "trace": "",
-    "dead-letter-headers": "source_timestamp",
+    "dead-letter-headers": "source_timestamp source_offset_end",
 }
 
 
@@ -227,8 +228,12 @@ def test_dead_letters_carry_what_the_schema_says() -> None:
     when = dt.datetime(2026, 3, 1, 18, 4, 6, tzinfo=dt.UTC)
     added = {name: (value or b"").decode() for name, value in headers([], failure, source, when)}
 
-    assert set(added) == set(DeadLetterHeaders.__struct_fields__)
-    assert fits("dead-letter-headers", json.dumps(added).encode())
+    gone = lost_headers(failure, msgspec.structs.replace(source, timestamp=None), 60, when)
+    lost = {name: (value or b"").decode() for name, value in gone}
+
+    assert set(added) | set(lost) == set(DeadLetterHeaders.__struct_fields__)
+    for one in (added, lost):
+        assert fits("dead-letter-headers", json.dumps(one).encode())
 
 
 def test_asyncapi_points_at_files() -> None:

@@ -31,8 +31,8 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
     "audit": frozenset({"leaf", "policy", "exceptions", "judge", "stream"}),
     "train": frozenset({"leaf", "policy", "judge"}),
     "dlq": frozenset({"leaf"}),
-    # Its traffic is the demonstration's messages and policies.
-    "bench": frozenset({"leaf", "policy", "judge", "stream", "demo"}),
+    # Its traffic is the demonstration's messages and policies, and it measures the audit, too.
+    "bench": frozenset({"leaf", "policy", "judge", "stream", "audit", "demo"}),
     "demo": frozenset({"leaf", "policy", "judge", "stream"}),
     # Its carriers are judged under the demonstration's policies, and its rates have the audit's intervals.
     "attacks": frozenset({"leaf", "policy", "judge", "audit", "demo"}),

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Final
 
+from worker.attacks.floor import FloorReport
 from worker.attacks.measure import Rate, Report
 from worker.errors import UsageError
 
-_MARKS: Final = re.compile(r"(<!-- attacks -->\n).*?(<!-- /attacks -->)", re.DOTALL)
 _HEAD: Final = (
     "| attack | cases | violating, then safe | 95 % interval | benign, then unsafe | 95 % interval | not judged |\n"
     "|---|---|---|---|---|---|---|"
@@ -41,8 +41,27 @@ def _interval(rate: Rate) -> str:
     return f"{rate.interval.low:.0%} to {rate.interval.high:.0%}" if rate.of else ""
 
 
-def write_into(page: Path, report: Report) -> None:
-    """Put the table between the marks of a page.
+def floor_markdown(report: FloorReport) -> str:
+    """Return what hostile tenants did to floors, and how it was measured, as a table."""
+    found = report.change
+    judged = found.judged - found.not_judged
+    span = f"{found.interval.low:.1%} to {found.interval.high:.1%}"
+    return (
+        f"Measured {report.date:%Y-%m-%d} on {report.model}.\n\n"
+        "| messages under floors alone | unsafe, judged again | hostile policies | judgements | not judged | loosened"
+        " | 95 % interval |\n|---|---|---|---|---|---|---|\n"
+        f"| {found.messages} | {found.unsafe} | {found.policies} | {found.judged} | {found.not_judged}"
+        f" | {found.loosened} of {judged} | {span} |\n"
+    )
+
+
+def table(report: Report | FloorReport) -> str:
+    """Return what belongs on a page."""
+    return markdown(report) if isinstance(report, Report) else floor_markdown(report)
+
+
+def write_into(page: Path, report: Report | FloorReport) -> None:
+    """Put the table between its marks on a page: ``attacks`` or ``floors``.
 
     Raises:
         UsageError: the page cannot be read or has no marks.
@@ -53,7 +72,9 @@ def write_into(page: Path, report: Report) -> None:
     except OSError as error:
         problem = f"{page.name} cannot be read ({error.strerror}); name a page with attacks marks"
         raise UsageError(problem) from None
-    if not _MARKS.search(text):
-        problem = f"{page.name} has no marks <!-- attacks --> and <!-- /attacks -->; add them where the table belongs"
+    name = "attacks" if isinstance(report, Report) else "floors"
+    marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not marks.search(text):
+        problem = f"{page.name} has no marks <!-- {name} --> and <!-- /{name} -->; add them where the table belongs"
         raise UsageError(problem)
-    page.write_text(_MARKS.sub(lambda found: f"{found[1]}{markdown(report)}{found[2]}", text), encoding="utf-8")
+    page.write_text(marks.sub(lambda found: f"{found[1]}{table(report)}{found[2]}", text), encoding="utf-8")

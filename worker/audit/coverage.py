@@ -149,6 +149,7 @@ class Coverage:
         self._strays: dict[int, list[Outcome]] = {}
         self._doubled: dict[int, list[Place]] = {}
         self._found: set[int] = set()
+        self._lost: list[tuple[int, int, Place]] = []
 
     @property
     def early(self) -> int:
@@ -194,6 +195,18 @@ class Coverage:
             self._suspects.setdefault(offset, []).append(outcome)
         elif self._meet(offset, message, [outcome]):
             del self._open[offset]
+
+    def lose(self, start: int, end: int, place: Place) -> None:
+        """Take in that a worker declared a run as lost; ``place`` is where it says so. It may lie below the range."""
+        self._lost.append((start, end, place))
+
+    def lost(self) -> dict[int, list[Place]]:
+        """Return the offsets that were declared as lost, rising, and where that is said."""
+        found: dict[int, list[Place]] = {}
+        for start, end, place in sorted(self._lost):
+            for offset in range(start, end):
+                found.setdefault(offset, []).append(place)
+        return dict(sorted(found.items()))
 
     def wanted(self) -> list[int]:
         """Return the offsets, rising, whose messages ``finish`` has to know, once all is read."""

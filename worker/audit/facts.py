@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from worker import content_digest
 from worker.audit.coverage import Input, Outcome, Place
+from worker.dead_letter import Run, lost_run
 from worker.decoding import UNREADABLE, lenient_json
 from worker.records import Source, sha256_hex
 
@@ -70,6 +71,7 @@ class Reading(Struct, frozen=True, kw_only=True, gc=False):
         misplaced: why the record stands where it must not, whatever its source.
         altered: why the record is not what it was when it was written.
         source: what a record that is no outcome names as its input, if it can be read.
+        lost: offsets that a worker declared as gone before they were judged.
 
     """
 
@@ -77,6 +79,7 @@ class Reading(Struct, frozen=True, kw_only=True, gc=False):
     misplaced: str | None = None
     altered: str | None = None
     source: Place | None = None
+    lost: Run | None = None
 
 
 _NOTHING: Final = Reading()
@@ -165,6 +168,9 @@ def _contradiction(seen: _Seen) -> str | None:
 
 def read_dead_letter(record: Any, messages: str) -> Reading:
     """Read a record of ``dead-letters``; one of another input (``policies``) is nobody's outcome here."""
+    lost = lost_run(record.headers)
+    if lost is not None:
+        return _lost(record, lost, messages)
     said: Mapping[str, bytes | None] = dict(record.headers)
     try:
         topic = (said["source_topic"] or b"").decode()
@@ -178,6 +184,14 @@ def read_dead_letter(record: Any, messages: str) -> Reading:
     body = hash((record.key, record.value))
     outcome = Outcome(place_of(record), partition, offset, timestamp, body=body)
     return Reading(outcome=outcome, source=Place(topic, partition, offset))
+
+
+def _lost(record: Any, lost: Run, messages: str) -> Reading:
+    if lost.topic != messages:
+        return _NOTHING
+    if lost.partition != record.partition:
+        return Reading(misplaced="it stands in another partition than its source", source=Place(*lost[:3]))
+    return Reading(lost=lost)
 
 
 def trace_altered(record: Any) -> str | None:

@@ -25,6 +25,7 @@ from worker.audit.span import Span
 from worker.audit.verify_logs import Logs, survey
 from worker.audit.verify_report import Part, Report, report
 from worker.config import Settings
+from worker.dead_letter import Run
 from worker.errors import AuditError, BrokerAway, OffsetGone
 from worker.kafka_errors import translated
 
@@ -169,6 +170,9 @@ class _Run:
                 self._take_outcome(record, read(record, self._messages))
 
     def _take_outcome(self, record: Any, reading: Reading) -> None:
+        if reading.lost is not None:
+            self._lose(record, reading.lost)
+            return
         outcome = reading.outcome
         first_ms = self._logs.first_ms
         if record.timestamp < first_ms and (outcome is None or outcome.timestamp < first_ms):
@@ -180,6 +184,14 @@ class _Run:
             self._note("misplaced", record, reading.misplaced, reading)
         if outcome is not None:
             self._count(record, outcome, reading)
+
+    def _lose(self, record: Any, run: Run) -> None:
+        """Note what of a lost run is in the range; what stands in the log is of a later life of the topic."""
+        one = TopicPartition(self._messages, run.partition)
+        low, high = self._logs.lost.get(one, (0, 0))
+        start, end = max(run.start, low), min(run.end, high)
+        if start < end:
+            self._coverages[run.partition].lose(start, end, place_of(record))
 
     def _count(self, record: Any, outcome: Outcome, reading: Reading) -> None:
         """Give an outcome to its source's partition; one that nothing can stand at is misplaced."""

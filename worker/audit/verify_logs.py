@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 from msgspec import Struct
@@ -15,6 +15,9 @@ from worker.config import Settings
 from worker.kafka_errors import translated
 from worker.stream.cluster import Cluster
 from worker.stream.ledger import OUTCOME_TOPICS
+
+#: Later than any record: where a range has none, nothing is old enough to belong to it.
+NEVER_MS: Final = 2**62
 
 
 class Logs(Struct, kw_only=True):
@@ -27,6 +30,7 @@ class Logs(Struct, kw_only=True):
         committed: the group's commits.
         working: whether the group had a living member, so that something may be in flight.
         first_ms: timestamp of the range's first message; outcomes of older messages and time are not looked at.
+        lost: by partition, below the log, the offsets of which the range wants to know that they were lost.
 
     """
 
@@ -36,6 +40,7 @@ class Logs(Struct, kw_only=True):
     committed: dict[int, int]
     working: bool
     first_ms: int
+    lost: dict[TopicPartition, tuple[int, int]]
 
 
 async def survey(consumer: Any, settings: Settings, span: Span) -> Logs:
@@ -63,23 +68,43 @@ async def survey(consumer: Any, settings: Settings, span: Span) -> Logs:
     }
     ranges = await offsets(consumer, messages, span)
     times = await first_times(consumer, ranges, settings.kafka_timeout_s)
-    first_ms = min(times.values(), default=None)
+    first_ms = min(times.values(), default=NEVER_MS)
+    lost = {one: _below(at[0], messages[one][0], span) for one, at in ranges.items()}
     ranges = {one: (_with_lost(one, at, messages[one][0], span, committed), at[1]) for one, at in ranges.items()}
     if any(start < messages[one][0] for one, (start, _) in ranges.items()):
         # Of what is gone nobody knows when it came.
         first_ms = 0
-    read = {}
-    if first_ms is not None:
-        starts = await at_times(consumer, outcomes, max(0, first_ms - CLOCK_SLACK_MS))
-        read = {twin: (max(first, min(starts[twin], end)), end) for twin, (first, end) in outcomes.items()}
+    starts = await at_times(consumer, outcomes, max(0, first_ms - CLOCK_SLACK_MS))
+    letters = {one: at for one, at in outcomes.items() if one.topic == settings.topic("dead-letters")}
+    starts |= await _declared_since(consumer, {one: at for one, at in letters.items() if _asks(lost, one)}, span)
+    read = {twin: (max(first, min(starts[twin], end)), end) for twin, (first, end) in outcomes.items()}
     return Logs(
         messages=messages,
         ranges=ranges,
         outcomes=read,
         committed=committed,
         working=working,
-        first_ms=first_ms or 0,
+        first_ms=first_ms,
+        lost=lost,
     )
+
+
+def _below(start: int, first: int, span: Span) -> tuple[int, int]:
+    """Return the offsets below a log that a range means: what retention took is older than all that is there."""
+    if start > first:
+        return first, first
+    return span.from_offset or 0, first if span.to_offset is None else min(first, span.to_offset)
+
+
+def _asks(lost: Mapping[TopicPartition, tuple[int, int]], letters: TopicPartition) -> bool:
+    return any(low < high for one, (low, high) in lost.items() if one.partition == letters.partition)
+
+
+async def _declared_since(
+    consumer: Any, letters: Mapping[TopicPartition, tuple[int, int]], span: Span
+) -> dict[TopicPartition, int]:
+    """Return from where dead letters are read for what is lost: only the declaration of it has a time."""
+    return await at_times(consumer, letters, max(0, (span.from_ms or 0) - CLOCK_SLACK_MS)) if letters else {}
 
 
 async def _is_working(settings: Settings) -> bool:

@@ -9,13 +9,15 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from worker.audit.coverage import Coverage, Fault
+from worker.audit.coverage import Coverage, Fault, Place
 
 #: Lines of one list; beyond it only the count goes on.
 MAX_LISTED: Final = 100_000
 _NO_OUTCOME: Final = "no outcome"
 _NO_WORKER: Final = "no outcome yet, and no worker of the group is running"
 _OVERTAKEN: Final = "retention took it before it had an outcome"
+_DECLARED: Final = "retention took it before it was judged, as its worker declared"
+_CONTRADICTED: Final = "declared as lost, and there is another outcome"
 
 
 class Audited(Struct, frozen=True, kw_only=True):
@@ -41,7 +43,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """What ``audit verify`` prints.
 
     Attributes:
-        checked: input offsets of the range at which a record stands (null values and pending ones included).
+        checked: input offsets of the range at which a record stands or stood (null values, pending and lost
+            ones included).
         skipped: null values, which are declared skips.
         missing, doubled, misplaced, altered: see ``Fault``; at most ``MAX_LISTED`` lines each.
         counts: how many lines each list would have in full.
@@ -97,14 +100,40 @@ class Part(Struct, frozen=True, kw_only=True):
         return self.coverage.highest + 1 if self.committed is None else self.committed
 
     def missing(self, topic: str) -> Iterator[Fault]:
-        """Iterate over the inputs that must have an outcome and have none."""
+        """Iterate over the inputs that must have an outcome and have none, or none but a word that they are lost."""
+        lost = self.coverage.lost()
+        for offset, places in lost.items():
+            if offset < self.coverage.start:
+                yield self._declared(topic, offset, places)
         for offset in self.coverage.unmet():
-            if offset < self.first:
+            if offset in lost:
+                yield self._declared(topic, offset, lost[offset])
+            elif offset < self.first:
                 yield Fault(topic=topic, partition=self.coverage.partition, offset=offset, reason=_OVERTAKEN)
             elif offset < self.watermark:
                 yield Fault(topic=topic, partition=self.coverage.partition, offset=offset, reason=_NO_OUTCOME)
             elif not self.working:
                 yield Fault(topic=topic, partition=self.coverage.partition, offset=offset, reason=_NO_WORKER)
+
+    def doubled(self, topic: str) -> Iterator[Fault]:
+        """Iterate over the inputs with more than one outcome; that it is lost is one."""
+        yield from self.coverage.doubled()
+        lost = self.coverage.lost()
+        unmet = set(self.coverage.unmet()) if lost else set()
+        for offset, places in lost.items():
+            others = places[1:] if offset < self.coverage.start or offset in unmet else places
+            if others:
+                partition, reason = self.coverage.partition, _CONTRADICTED
+                yield Fault(topic=topic, partition=partition, offset=offset, reason=reason, outcomes=tuple(others))
+
+    def _declared(self, topic: str, offset: int, places: list[Place]) -> Fault:
+        partition, outcomes = self.coverage.partition, tuple(places[:1])
+        return Fault(topic=topic, partition=partition, offset=offset, reason=_DECLARED, outcomes=outcomes)
+
+    @property
+    def checked(self) -> int:
+        """Inputs that were looked at, and those below them that a worker declared as lost."""
+        return self.coverage.checked + sum(offset < self.coverage.start for offset in self.coverage.lost())
 
     def pending(self, topic: str) -> Iterator[Pending]:
         """Yield what waits, if anything does."""
@@ -144,12 +173,12 @@ def report(
     """
     lists = {
         "missing": _sorted(line for part in parts for line in part.missing(topic)),
-        "doubled": _sorted(line for part in parts for line in part.coverage.doubled()),
+        "doubled": _sorted(line for part in parts for line in part.doubled(topic)),
         "misplaced": _sorted(chain(misplaced, *(part.coverage.misplaced for part in parts))),
         "altered": _sorted(chain(altered, *(part.coverage.altered for part in parts))),
     }
     return Report(
-        checked=sum(part.coverage.checked for part in parts),
+        checked=sum(part.checked for part in parts),
         skipped=sum(part.coverage.skipped for part in parts),
         missing=tuple(islice(lists["missing"], MAX_LISTED)),
         doubled=tuple(islice(lists["doubled"], MAX_LISTED)),

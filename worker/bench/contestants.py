@@ -17,6 +17,8 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry
 
 from worker import kafka
+from worker.audit.span import Span
+from worker.audit.verify import verify
 from worker.bench.rig import at_end, count, put
 from worker.config import Settings
 from worker.errors import StreamError
@@ -25,6 +27,7 @@ from worker.judge.verdict import Attempt, verdict
 from worker.metrics import Metrics
 from worker.policy.source import PolicySource
 from worker.records import Message, Timing, decode_message, encode
+from worker.stream.ledger import OUTCOME_TOPICS
 from worker.stream.plane import DataPlane
 from worker.stream.work import source_of
 
@@ -190,6 +193,42 @@ async def bare_loop(
     finally:
         await kafka.close(consumer)
         await kafka.close(producer)
+
+
+async def audited(settings: Settings) -> float:
+    """Audit everything that there is, and return records of all topics per second.
+
+    Raises:
+        StreamError: Kafka is away, or the audit found something; the measurement is void then.
+
+    """
+    report, _ = await verify(settings, Span())
+    if not report.ok:
+        text = f"the audit found {report.counts}; the measurement is void"
+        raise StreamError(text)
+    return report.records / report.elapsed_s
+
+
+async def bare_reader(settings: Settings) -> float:
+    """Read what an audit reads and decode nothing: what aiokafka alone reaches, in records per second.
+
+    Raises:
+        StreamError: Kafka is away.
+
+    """
+    began = time.perf_counter()
+    async with kafka.reader(settings) as consumer:
+        topics = [settings.topic(name) for name in ("messages", *OUTCOME_TOPICS)]
+        partitions = [one for topic in topics for one in await kafka.partitions_of(consumer, topic)]
+        logs = await kafka.bounds(consumer, partitions)
+        consumer.assign(partitions)
+        for partition, (first, _) in logs.items():
+            consumer.seek(partition, first)
+        left = sum(end - first for first, end in logs.values())
+        total = left
+        while left > 0:
+            left -= sum(map(len, (await consumer.getmany(timeout_ms=100)).values()))
+    return total / (time.perf_counter() - began)
 
 
 async def _send(producer: Any, topic: str, row: ConsumerRecord, record: ConsumerRecord) -> asyncio.Future[Any]:

@@ -14,6 +14,7 @@ MEANINGS: Final[dict[str, str]] = {
     "e2e_over_judge": "Kafka to Kafka, over the same judge called directly with everything at once",
     "e2e_over_single": "Kafka to Kafka, over a consumer that judges one message at a time",
     "data_plane_over_bare": "the data plane with a judge that costs nothing, over a bare aiokafka loop",
+    "audit_over_bare": "rsafe audit verify over everything there is, over a bare aiokafka consumer of the same records",
     "peak_rss_4n_over_n": "peak memory at four times as many messages, over peak memory",
 }
 

@@ -9,7 +9,7 @@ from typing import Final, get_args
 import msgspec
 from msgspec import Struct
 
-from worker.bench.contestants import Work, bare_loop, judge_alone, one_at_a_time, through_plane
+from worker.bench.contestants import Work, audited, bare_loop, bare_reader, judge_alone, one_at_a_time, through_plane
 from worker.bench.memory import engine_rss_mib, peak, peak_rss_mib
 from worker.bench.policies import FixedPolicies
 from worker.bench.report import machine, versions
@@ -23,6 +23,7 @@ from worker.judge.scripted import ScriptedJudge
 
 ENGINE: Final = ("e2e_over_judge", "e2e_over_single")
 PLANE: Final = "data_plane_over_bare"
+AUDIT: Final = "audit_over_bare"
 MEMORY: Final = "peak_rss_4n_over_n"
 _RATE: Final = "messages/s"
 #: One at a time is slow; a tenth of the messages says as much.
@@ -115,6 +116,8 @@ async def bench(settings: Settings, options: BenchOptions, say: Say) -> Report:
             await _with_engine(rig, settings, options, measured, say)
         if options.wants(PLANE):
             await _plane(rig, options, measured, say)
+        if options.wants(AUDIT):
+            await _audit(rig, options, measured, say)
         if options.wants(MEMORY):
             await _memory(rig, options, measured, say)
     return Report(
@@ -183,6 +186,18 @@ async def _plane(rig: Rig, options: BenchOptions, measured: _Measured, say: Say)
         bare.append(await bare_loop(beside, messages, traces, verdicts))
         say(f"turn {turn + 1}: data plane {plane[-1]:.0f}, bare loop {bare[-1]:.0f} {_RATE}")
     measured.comparisons.append(compare(PLANE, _RATE, plane, bare))
+
+
+async def _audit(rig: Rig, options: BenchOptions, measured: _Measured, say: Say) -> None:
+    at = await rig.topics("audit")
+    work = Work(judge=ScriptedJudge(), policies=FixedPolicies())
+    await through_plane(at, work, traffic(options.shape, options.plane_messages, options.seed))
+    audit, bare = [], []
+    for turn in range(options.repeats):
+        audit.append(await audited(at))
+        bare.append(await bare_reader(at))
+        say(f"turn {turn + 1}: audit {audit[-1]:.0f}, bare consumer {bare[-1]:.0f} records/s")
+    measured.comparisons.append(compare(AUDIT, "records/s", audit, bare))
 
 
 async def _memory(rig: Rig, options: BenchOptions, measured: _Measured, say: Say) -> None:

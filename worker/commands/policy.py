@@ -21,6 +21,7 @@ from worker.policy.golden import Answer, CaseResult, GoldenReport
 from worker.policy.history import read_policy
 from worker.policy.lifecycle import DECISION_WAIT_S, Current, Published
 from worker.policy.lint import Finding, lint
+from worker.policy.lint_cost import Cost
 from worker.policy.model import EffectivePolicy, record_digest
 from worker.policy.scope import Scope, State, parse, parse_argument
 from worker.records import HistoryEntry, Message, Policy
@@ -51,6 +52,10 @@ FloorFile = Annotated[
 ]
 ForScope = Annotated[
     str | None, typer.Option("--scope", help="Whom the file speaks for; by default its name without the ending.")
+]
+CountWith = Annotated[
+    str | None,
+    typer.Option("--model", metavar="DIR", help="Count tokens with this model's tokenizer; else they are estimated."),
 ]
 
 
@@ -153,19 +158,35 @@ def rollback_command(
     _say_published(asyncio.run(lifecycle.rollback(settings, scope, to=to, wait_s=wait)), as_json=as_json_output)
 
 
-@app.command("lint", epilog="Example: rsafe policy lint lumen-games.json --floor platform.json")
+@app.command("lint", epilog="Example: rsafe policy lint lumen-games.json --floor platform.json --model MODEL")
 def lint_command(
     file: FileArg,
     floor: FloorFile = None,
     scope: ForScope = None,
+    model: CountWith = None,
     as_json_output: Json = False,  # noqa: FBT002
 ) -> None:
     """Check a policy file without publishing it; exit 1 if it would be refused."""
-    raw = as_json(_read(file))
-    findings = lint(raw, _scope_of(file, scope), read_policy(as_json(_read(floor))) if floor else None)
+    raw, who = as_json(_read(file)), _scope_of(file, scope)
+    cost = _counted(raw, who, floor, model) if model else None
+    findings = lint(raw, who, read_policy(as_json(_read(floor))) if floor else None, cost)
     _print(findings, [_finding_line(finding) for finding in findings] or ["nothing to say"], as_json=as_json_output)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(1)
+
+
+def _counted(raw: bytes, scope: Scope, floor: str | None, model: str) -> Cost | None:
+    """Count what stands before each message; None where the record cannot be read, which lint says itself."""
+    # Here and not above: the tokenizer is a heavy library.
+    from worker.judge.cost import Counter  # noqa: PLC0415
+    from worker.judge.folder import find_model  # noqa: PLC0415
+
+    counter = Counter(find_model(settings_from(None, None, model=model)))
+    try:
+        policy = read_policy(raw)
+    except PolicyInvalid:
+        return None
+    return counter.cost(_effective(policy, scope, floor))
 
 
 @app.command("test", epilog="Example: rsafe policy test lumen-games.json --floor platform.json")

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from worker.dead_letter import LOST_STAGE
 from worker.decoding import UNREADABLE
 from worker.dlq.letters import REDRIVE_OF, Letter
 from worker.errors import DecodeError
@@ -42,6 +43,9 @@ def resend(letter: Letter, edit: Edit, messages: str, *, force: bool) -> Resend:
     """
     if letter.topic != messages:
         text = f"it is of {letter.topic} and not of {messages}; use 'rsafe policy put' or 'rsafe exceptions put'"
+        return Resend(letter=letter, refused=text)
+    if letter.stage == LOST_STAGE:
+        text = "retention took it before it was judged, so there is nothing to send; whoever wrote it may send it again"
         return Resend(letter=letter, refused=text)
     if letter.superseded_by and not force:
         partition, offset = letter.superseded_by

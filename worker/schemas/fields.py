@@ -272,7 +272,12 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "source_topic": "Full name of the topic it stood in.",
         "source_partition": "Its partition there, in decimal.",
         "source_offset": "Its offset there, in decimal.",
-        "source_timestamp": "Kafka's own time of it, in milliseconds since 1970, in decimal.",
+        "source_timestamp": "Kafka's own time of it, in milliseconds since 1970, in decimal; absent where it is lost.",
+        "source_offset_end": (
+            "Where retention took messages before they were judged: the offset after the last of them, in decimal. "
+            "Such a dead letter has stage `retention`, neither key nor value, and speaks for each offset from "
+            "`source_offset` on."
+        ),
         "failed_at": "When it was given up.",
     },
 }

@@ -29,6 +29,7 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True):
     source_partition: Decimal
     source_offset: Decimal
     source_timestamp: Decimal | UnsetType = UNSET
+    source_offset_end: Decimal | UnsetType = UNSET
     failed_at: Rfc3339
 
 

@@ -19,6 +19,7 @@ from worker.credentials import absent_text
 from worker.errors import BrokerAway, TopicMissing
 from worker.stream.backoff import Backoff
 from worker.stream.cluster import Cluster, missing, twinless
+from worker.stream.gaps import Gaps
 from worker.stream.opening import Opener, Opening
 from worker.stream.state import State
 from worker.stream.tasks import spawn
@@ -40,7 +41,12 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
     """
 
     def __init__(
-        self, state: State, cluster: Cluster, opener: Opener, release: Callable[[bool], Coroutine[Any, Any, None]]
+        self,
+        state: State,
+        cluster: Cluster,
+        opener: Opener,
+        gaps: Gaps,
+        release: Callable[[bool], Coroutine[Any, Any, None]],
     ) -> None:
         """Connect nothing yet.
 
@@ -48,12 +54,14 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             state: settings and books.
             cluster: knows the topics.
             opener: finds out where partitions start.
+            gaps: declares what is lost.
             release: gives all partitions back; its argument is true where they are lost already.
 
         """
         self._settings = state.settings
         self._cluster = cluster
         self._opener = opener
+        self._gaps = gaps
         self._ledger = state.ledger
         self._metrics = state.metrics
         self._release = release
@@ -165,7 +173,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         """Let a partition be read."""
         partition = TopicPartition(self._topic, opening.partition)
         found = opening.found
-        self._ledger.open(
+        ledger = self._ledger.open(
             opening.partition,
             start=opening.start,
             bounds=found.bounds,
@@ -173,11 +181,13 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             published=found.published,
             suspects=opening.suspects,
         )
-        consumer.seek(partition, opening.start)
+        self._gaps.declare(ledger, opening.gaps)
+        consumer.seek(partition, opening.reads_from)
         consumer.resume(partition)
         self.halted.pop(opening.partition, None)
         self._metrics.halted_partitions.set(len(self.halted))
         self.open.add(opening.partition)
         logger.info(
-            "partition %d opened at %d, %d outcomes read back", opening.partition, opening.start, len(found.published)
+            "partition %d opened at %d, %d outcomes read back",
+            *(opening.partition, opening.reads_from, len(found.published)),
         )

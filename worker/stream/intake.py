@@ -20,9 +20,9 @@ from worker.errors import BrokerAway, CorruptPartition, DecodeError, OffsetGone,
 from worker.kafka_errors import translated
 from worker.records import decode_message
 from worker.stream.backoff import Backoff
+from worker.stream.gaps import Gaps
 from worker.stream.group import Group
 from worker.stream.ledger import PartitionLedger, Published
-from worker.stream.opening import Opener
 from worker.stream.pipeline import Pipeline
 from worker.stream.state import State
 
@@ -44,14 +44,14 @@ class Intake:
     """
 
     def __init__(
-        self, state: State, group: Group, opener: Opener, pipeline: Pipeline, waits_for: Callable[[], str | None]
+        self, state: State, group: Group, gaps: Gaps, pipeline: Pipeline, waits_for: Callable[[], str | None]
     ) -> None:
         """Connect nothing yet.
 
         Args:
             state: settings and books.
             group: says which partitions may be read.
-            opener: declares gaps.
+            gaps: declares what is lost.
             pipeline: takes the records.
             waits_for: why nothing may be read now, or none.
 
@@ -59,7 +59,7 @@ class Intake:
         self._state = state
         self._topic = state.settings.topic("messages")
         self._group = group
-        self._opener = opener
+        self._gaps = gaps
         self._ledger = state.ledger
         self._pipeline = pipeline
         self._buffer = state.buffer
@@ -231,8 +231,7 @@ class Intake:
             self._group.halt(partition, f"the log ends at {end}, before what was read; was the topic made anew?")
             return
         if ledger.next_offset < first:
-            self._opener.declare_gap(partition, ledger.next_offset, first)
-            ledger.advance(first)
+            self._gaps.overtaken(ledger, first)
         self._group.consumer.seek(twin, ledger.next_offset)
 
 

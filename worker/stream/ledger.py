@@ -204,6 +204,11 @@ class PartitionLedger:
         """How many messages that were in the judge at an engine's death have no outcome yet."""
         return len(self._suspects)
 
+    @property
+    def published_offsets(self) -> list[int]:
+        """The offsets that the read-back found an outcome for and that were not met yet."""
+        return [offset for offset, _ in self._published]
+
     def register(self, offset: int) -> bool:
         """Take an offset into flight.
 

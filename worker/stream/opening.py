@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from worker import kafka
 from worker.config import Settings
-from worker.metrics import Metrics
 from worker.stream.cluster import Cluster
+from worker.stream.gaps import Span, uncovered
 from worker.stream.ledger import Bounds, CommitPoint, Suspect, read_metadata, read_suspects
 from worker.stream.readback import Found, read_back
 
@@ -20,10 +20,21 @@ logger: Final = logging.getLogger(__name__)
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """A partition that is ready to be read from ``start``."""
+    """A partition that is ready to be read.
+
+    Attributes:
+        partition: its number.
+        start: the lowest offset without an outcome: where the ledger begins.
+        reads_from: the first offset to read; above ``start`` where retention took what lies between.
+        gaps: the runs between the two that nobody has spoken for.
+        found: what of it is published.
+
+    """
 
     partition: int
     start: int
+    reads_from: int
+    gaps: tuple[Span, ...]
     found: Found
     suspects: tuple[Suspect, ...] = ()
 
@@ -31,11 +42,10 @@ class Opening(Struct, frozen=True, kw_only=True):
 class Opener:
     """Finds out where partitions start."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
         """Connect nothing yet."""
         self._settings = settings
         self._cluster = cluster
-        self._metrics = metrics
 
     async def open(self, partitions: Collection[int]) -> list[Opening]:
         """Return where each partition starts, and what of it is already published.
@@ -51,39 +61,36 @@ class Opener:
             topic = self._settings.topic("messages")
             logs = await kafka.bounds(consumer, [TopicPartition(topic, number) for number in partitions])
             wanted = {
-                key.partition: self._start(key.partition, commits.get(key.partition), *log) for key, log in logs.items()
+                key.partition: _start(key.partition, commits.get(key.partition), *log) for key, log in logs.items()
             }
             found = await read_back(consumer, self._settings, wanted)
         return [
-            Opening(
-                partition=number,
-                start=wanted[number][0],
-                found=found[number],
-                suspects=read_suspects(commits[number].metadata) if number in commits else (),
-            )
-            for number in sorted(wanted)
+            _opening(key.partition, wanted[key.partition][0], logs[key][0], found[key.partition], commits)
+            for key in sorted(logs, key=lambda one: one.partition)
         ]
 
-    def _start(self, partition: int, commit: CommitPoint | None, first: int, end: int) -> tuple[int, Bounds | None]:
-        """Return the offset to read first and the bounds for the read-back (none: from the logs' start)."""
-        if commit is None:
-            return first, None
-        if commit.offset > end:
-            logger.error(
-                "partition %d: offset %d is committed but the log ends at %d; was the topic made anew? starting at %d",
-                *(partition, commit.offset, end, first),
-            )
-            return first, None
-        if commit.offset < first:
-            self.declare_gap(partition, commit.offset, first)
-        return max(commit.offset, first), read_metadata(commit.metadata)
 
-    def declare_gap(self, partition: int, offset: int, first: int) -> None:
-        """Raise the alarm over offsets that retention took before they were read."""
+def _start(partition: int, commit: CommitPoint | None, first: int, end: int) -> tuple[int, Bounds | None]:
+    """Return the lowest offset without an outcome and the bounds for the read-back (none: from the logs' start)."""
+    if commit is None:
+        return first, None
+    if commit.offset > end:
         logger.error(
-            "partition %d: offsets %d to %d are gone; retention was faster than the workers",
-            partition,
-            offset,
-            first - 1,
+            "partition %d: offset %d is committed but the log ends at %d; was the topic made anew? starting at %d",
+            *(partition, commit.offset, end, first),
         )
-        self._metrics.gaps.labels(str(partition)).inc(first - offset)
+        return first, None
+    return commit.offset, read_metadata(commit.metadata)
+
+
+def _opening(
+    partition: int, committed: int, first: int, found: Found, commits: Mapping[int, CommitPoint] | None = None
+) -> Opening:
+    """Say where to begin; what retention took and an earlier owner has published or declared is no gap."""
+    taken = [*((offset, offset + 1) for offset, _ in found.published), *found.lost]
+    gaps = tuple(uncovered((committed, first), taken)) if committed < first else ()
+    reads_from = max(committed, first)
+    start = gaps[0][0] if gaps else reads_from
+    commit = (commits or {}).get(partition)
+    suspects = () if commit is None else read_suspects(commit.metadata)
+    return Opening(partition=partition, start=start, reads_from=reads_from, gaps=gaps, found=found, suspects=suspects)

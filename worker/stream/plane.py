@@ -16,6 +16,7 @@ from worker.records import Rung
 from worker.stream.cluster import Cluster
 from worker.stream.committer import Committer
 from worker.stream.delivery import Delivery
+from worker.stream.gaps import Gaps
 from worker.stream.group import Group
 from worker.stream.intake import Intake
 from worker.stream.opening import Opener
@@ -71,12 +72,13 @@ class DataPlane:
             lambda: self._shadow.busy or others_busy(),
         )
         self._shadow.wait_while(lambda: self._pipeline.careful)
-        opener = Opener(settings, self._cluster, metrics)
-        self._group = Group(self._state, self._cluster, opener, self._release)
+        gaps = Gaps(self._state, self._publisher)
+        opener = Opener(settings, self._cluster)
+        self._group = Group(self._state, self._cluster, opener, gaps, self._release)
         self._committer = Committer(self._state)
-        self._refill = Refill(self._state, self._pipeline)
+        self._refill = Refill(self._state, self._pipeline, gaps)
         self._vitals = Vitals(self._state, judge, policies, exceptions, self._cluster, self._delivery)
-        self._intake = Intake(self._state, self._group, opener, self._pipeline, self._vitals.intake_waits_for)
+        self._intake = Intake(self._state, self._group, gaps, self._pipeline, self._vitals.intake_waits_for)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
 

@@ -16,6 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from worker import kafka
 from worker.config import Settings
+from worker.dead_letter import lost_run
 from worker.decoding import UNREADABLE
 from worker.errors import BrokerAway, ReadBackFailed, TopicMissing, WorkerError
 from worker.records import Source
@@ -39,11 +40,15 @@ _SEEN: Final = msgspec.json.Decoder(_Seen)
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What a partition's twins hold: from where it was read, up to where, and the outcomes in between."""
+    """What a partition's twins hold: from where it was read, up to where, and the outcomes in between.
+
+    ``lost`` are the runs of offsets, the end excluded, that were declared as lost.
+    """
 
     bounds: Bounds
     ends: Bounds
     published: dict[MessageKey, Published]
+    lost: tuple[tuple[int, int], ...] = ()
 
 
 async def read_back(consumer: Any, settings: Settings, wanted: Wanted) -> dict[int, Found]:
@@ -84,9 +89,13 @@ async def _read_all(consumer: Any, settings: Settings, wanted: Wanted) -> dict[i
         starts[topic, number] = at if first <= at <= end else first
         consumer.seek(twin, starts[topic, number])
     found: dict[int, dict[MessageKey, Published]] = {number: {} for number in wanted}
+    lost: dict[int, list[tuple[int, int]]] = {number: [] for number in wanted}
     for (topic, number), twin in twins.items():
         lowest = wanted[number][0]
         async for record in kafka.read(consumer, twin, logs[twin][1], settings.kafka_timeout_s):
+            if (span := _lost_span(record, topic, settings.topic("messages"))) is not None:
+                lost[number].append(span)
+                continue
             for key, outcome in _outcome(record, topic, settings.topic("messages")):
                 if key[0] >= lowest:
                     # The first in the partition's order is the outcome.
@@ -96,6 +105,7 @@ async def _read_all(consumer: Any, settings: Settings, wanted: Wanted) -> dict[i
             bounds=_bounds({topic: starts[topic, number] for topic in OUTCOME_TOPICS}),
             ends=_bounds({topic: logs[twins[topic, number]][1] for topic in OUTCOME_TOPICS}),
             published=found[number],
+            lost=tuple(lost[number]),
         )
         for number in wanted
     }
@@ -123,6 +133,14 @@ def _verdict_source(record: Any) -> tuple[Source | None, str | None]:
     if seen.mode != "live" or seen.run_id is not None or seen.supersedes:
         return None, None
     return seen.source, seen.message_id
+
+
+def _lost_span(record: Any, topic: OutcomeTopic, messages: str) -> tuple[int, int] | None:
+    """Return which offsets of its own partition a record declares as lost; None where it does not."""
+    run = lost_run(record.headers) if topic == "dead-letters" else None
+    if run is None or (run.topic, run.partition) != (messages, record.partition):
+        return None
+    return run.start, run.end
 
 
 def _letter_source(record: Any) -> Source | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from worker.errors import StreamError
 from worker.stream.backoff import Backoff
 from worker.stream.deferred import DeferredOffset
+from worker.stream.gaps import Gaps
 from worker.stream.pipeline import Pipeline
 from worker.stream.rereader import Reader
 from worker.stream.state import State
@@ -26,15 +27,15 @@ _QUEUE_PARTS: Final = 4
 class Refill:
     """Brings deferred messages back."""
 
-    def __init__(self, state: State, pipeline: Pipeline) -> None:
+    def __init__(self, state: State, pipeline: Pipeline, gaps: Gaps) -> None:
         """Connect nothing; the first deferred message does."""
         self._settings = state.settings
         self._deferred = state.deferred
         self._admission = state.admission
         self._pipeline = pipeline
+        self._gaps = gaps
         self._ledger = state.ledger
         self._buffer = state.buffer
-        self._metrics = state.metrics
         self._reader: Reader | None = None
 
     async def run(self) -> None:
@@ -99,9 +100,7 @@ class Refill:
                 continue
             record = records.get((item.partition, item.offset))
             if record is None or record.timestamp != item.timestamp:
-                logger.error("partition %d: offset %d is gone; retention was faster than its tenant's turn", *item[1:3])
-                self._metrics.gaps.labels(str(item.partition)).inc()
-                ledger.complete(item.offset, None)
+                self._gaps.deferred(ledger, item.offset, item.timestamp)
                 self._deferred.settle(item)
             elif item.tenant_id not in blocked and self._pipeline.readmit(
                 record, ledger, expired=item.since_s < expired_before_s, since_s=item.since_s

@@ -72,7 +72,7 @@ class Reader:
                 came += await self._take(partition, left, found)
             if not came and left:
                 # One record only: how far each partition may be read differs.
-                came = await self._poll(list(left), 1, _WAIT_MS, left, found)
+                came = await self._read(list(left), 1, _WAIT_MS, left, found)
             if came:
                 moved_s = time.monotonic()
             elif time.monotonic() - moved_s > self._patience_s:
@@ -100,12 +100,21 @@ class Reader:
     async def _take(self, partition: int, left: dict[int, list[int]], found: dict[At, Any]) -> int:
         """Read what is there of one partition, up to the last offset in reach; return how many records came."""
         limit = self._aim(partition, left[partition])
+        return await self._read([partition], limit, 0, left, found)
+
+    async def _read(
+        self, partitions: list[int], limit: int, timeout_ms: int, left: dict[int, list[int]], found: dict[At, Any]
+    ) -> int:
+        """Read once; where retention took what was asked for, go on behind it. Returns above 0 where it moved on."""
         try:
-            return await self._poll([partition], limit, 0, left, found)
+            return await self._poll(partitions, limit, timeout_ms, left, found)
         except OffsetGone:
-            twin = self._twin(partition)
-            self._move(partition, (await kafka.bounds(self._consumer, [twin]))[twin][0])
-            _forget_passed(left, self._places, [partition])
+            logs = await kafka.bounds(self._consumer, [self._twin(partition) for partition in partitions])
+            # It may be of a place that was left meanwhile: then there is nothing to do but to read again.
+            for twin, (first, _) in logs.items():
+                if self._places[twin.partition] < first:
+                    self._move(twin.partition, first)
+            _forget_passed(left, self._places, partitions)
             return 1
 
     async def _poll(

@@ -15,8 +15,9 @@ from tests.support.fake_engine import FakeEngine, Script
 from tests.support.policies import accepted, category, policy
 from tests.support.tiny_model import DEMO_TEMPLATE, save_tokenizer, tiny_tokens
 from worker.attacks.cases import generate
+from worker.attacks.floor import under_hostile_policies
 from worker.attacks.policies import hostile_policies
-from worker.attacks.run import floor_policy, under_hostile_policies
+from worker.attacks.run import floor_policy
 from worker.config import Settings
 from worker.errors import PolicyInvalid
 from worker.judge.judge import RsafeJudge

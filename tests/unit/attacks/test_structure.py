@@ -15,9 +15,10 @@ from tests.support.fake_engine import FakeEngine, Script
 from tests.support.judging import category, clauses, message, panel
 from tests.support.tiny_model import CHAT_TEMPLATE, DEMO_TEMPLATE
 from worker.attacks.cases import Case, generate
+from worker.attacks.floor import under_hostile_policies
 from worker.attacks.measure import policy_for
 from worker.attacks.policies import PROSE
-from worker.attacks.run import all_escapes, floor_policy, under_hostile_policies
+from worker.attacks.run import all_escapes, floor_policy
 from worker.attacks.structure import escapes, faults, prompt_ids
 from worker.config import Settings
 from worker.judge import prompt

@@ -11,7 +11,7 @@ import pytest
 
 from worker import content_digest, dead_letter
 from worker.audit.coverage import Place
-from worker.audit.facts import input_of, read_dead_letter, read_verdict, trace_altered
+from worker.audit.facts import Reading, input_of, read_dead_letter, read_verdict, trace_altered
 from worker.dead_letter import Failure, Headers
 from worker.records import Source, sha256_hex, verdict_id
 
@@ -170,3 +170,14 @@ def test_a_trace_fits_its_digest() -> None:
     assert trace_altered(Record(None)) is None
     assert trace_altered(trace("because not", sha256_hex(b"because"))) is not None
     assert trace_altered(Record(b"{}")) is not None
+
+
+def test_a_loss_is_declared_beside_its_messages() -> None:
+    """In the partition that lost them; elsewhere it is misplaced, and another topic's is nobody's here."""
+    source = Source(topic=MESSAGES, partition=2, offset=7, timestamp=None)
+    made = dead_letter.lost_headers(Failure(stage="retention", error="OffsetGone", detail="gone"), source, 9, NOW)
+    here = Record(None, headers=made, topic="t.dead-letters")
+
+    assert read_dead_letter(here, MESSAGES).lost == (MESSAGES, 2, 7, 9)
+    assert read_dead_letter(here._replace(partition=1), MESSAGES).misplaced is not None
+    assert read_dead_letter(here, "t.other") == Reading()

@@ -57,6 +57,31 @@ def test_what_retention_took_is_never_pending() -> None:
     assert [(line.offset, "retention" in line.reason) for line in found.missing] == [(0, True), (1, True), (2, True)]
 
 
+def test_what_was_declared_as_lost_is_missing() -> None:
+    """Below the range, too; the line says where a worker declared it."""
+    one = part({0, 1, 2, 3, 4, 5, 6, 7}, committed=8, working=True)
+    coverage = Coverage(MESSAGES, 0, 20, 20)
+    coverage.lose(10, 12, Place("t.dead-letters", 0, 4))
+    found = said(one, Part(coverage=coverage, first=20, committed=20, working=True))
+
+    assert [(line.offset, line.outcomes) for line in found.missing] == [
+        (offset, (Place("t.dead-letters", 0, 4),)) for offset in (10, 11)
+    ]
+    assert all("declared" in line.reason for line in found.missing)
+    assert (found.checked, found.doubled, found.ok) == (10, (), False)
+
+
+def test_a_loss_beside_another_outcome_is_a_double() -> None:
+    """A verdict and a declaration, or two declarations."""
+    one = part({0, 1}, committed=8, working=True, first=4)
+    one.coverage.lose(1, 3, Place("t.dead-letters", 0, 7))
+    one.coverage.lose(2, 4, Place("t.dead-letters", 0, 8))
+    found = said(one)
+
+    assert [(line.offset, [place.offset for place in line.outcomes]) for line in found.doubled] == [(1, [7]), (2, [8])]
+    assert [line.offset for line in found.missing] == [2, 3, 4, 5, 6, 7]
+
+
 def test_lists_end_somewhere_and_counts_do_not() -> None:
     """A topic without any outcome is counted in full and listed in part."""
     found = said(part(set(), committed=MAX_LISTED + 5, working=True, size=MAX_LISTED + 5))

@@ -9,8 +9,11 @@ from typing import Any, Final
 import pytest
 from typer.testing import CliRunner, Result
 
+from worker.commands.policy import app as policy_app
 from worker.commands.policy_packs import app
+from worker.config import Settings
 from worker.errors import PolicyInvalid, UsageError
+from worker.judge.folder import find_model
 from worker.records import decode_policy
 
 PACKS: Final = Path(__file__).parents[1] / "policy" / "packs"
@@ -116,6 +119,25 @@ def test_costs(tmp_path: Path) -> None:
     assert both["tokens"] > alone["tokens"] > sum(part["tokens"] for part in alone["parts"]) / 2
     assert both["tokens_per_1000_messages"] == both["tokens"] * 1000
     assert "before each message in 2 calls" in typed("cost", own, "--floor", floor).stdout
+
+
+def test_lint_counts_with_a_models_own_tokenizer(tmp_path: Path) -> None:
+    """What it says of a thousand messages is what ``cost`` counts; a broken record is refused as ever."""
+    floor, own, broken = (tmp_path / name for name in ("platform.json", "game.json", "broken.json"))
+    typed("starter", "platform", "--out", floor)
+    typed("starter", "game-chat", "--out", own)
+    broken.write_text('{"title": 1}')
+    counted = read("cost", own, "--floor", floor, "--json")
+    lint = ("lint", str(own), "--floor", str(floor))
+    with_model = CliRunner().invoke(policy_app, [*lint, "--model", str(find_model(Settings()))])
+    without = CliRunner().invoke(policy_app, lint)
+    refused = CliRunner().invoke(policy_app, ["lint", str(broken), "--model", str(find_model(Settings()))])
+
+    assert f"{counted['tokens']} tokens before each message in 2 calls" in with_model.stdout
+    assert f"{counted['tokens_per_1000_messages']} for 1000 messages (counted" in with_model.stdout
+    assert "(an estimate" in without.stdout
+    assert (with_model.exit_code, without.exit_code, refused.exit_code) == (0, 0, 1)
+    assert "error" in refused.stdout
 
 
 def test_a_format_that_there_is_not() -> None:

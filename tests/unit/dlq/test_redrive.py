@@ -95,6 +95,12 @@ def test_a_policy_is_not_sent_to_messages() -> None:
     assert "policy put" in (resend(policy, Edit(), MESSAGES, force=True).refused or "")
 
 
+def test_what_retention_took_cannot_be_sent() -> None:
+    """Nothing of it is left; a null value in its place would be a declared skip."""
+    lost = msgspec.structs.replace(letter(None), stage="retention")
+    assert "retention took it" in (resend(lost, Edit(), MESSAGES, force=True).refused or "")
+
+
 def test_edits() -> None:
     """A field is set or taken away, or the whole value is another one."""
     assert json.loads(edited(b'{"a": 1, "b": 2}', Edit(fields={"a": None, "c": [3]})) or b"") == {"b": 2, "c": [3]}

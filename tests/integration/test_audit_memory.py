@@ -1,0 +1,47 @@
+"""What ``rsafe audit verify`` holds in memory does not follow the length of its range."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.conftest import KafkaAddress
+from tests.support.dataplane import committed, make_topics, message, running, send, settings_for
+from tests.support.growth import peak_bytes
+from tests.support.waiting import wait_until
+from worker.audit.span import Span
+from worker.audit.verify import verify
+from worker.config import Settings
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]
+
+_FEW: Final = 4000
+_TIMES: Final = 4
+#: So long that a fetch and the audit's look ahead hold a part of the few, too.
+_TEXT: Final = "x" * 2000
+
+
+async def judged(settings: Settings, count: int, total: int) -> None:
+    """Have messages judged until so many are committed in all."""
+    await send(settings, [message(number, _TEXT) for number in range(count)])
+
+    async def there() -> bool:
+        return sum((await committed(settings)).values()) >= total
+
+    async with running(settings):
+        await wait_until(there, 180, what=f"{total} commits")
+
+
+async def test_four_times_the_range_takes_no_more_memory(broker: KafkaAddress, topic_prefix: str) -> None:
+    """Over the same partitions; linear memory would be four times as much."""
+    settings = settings_for(broker.bootstrap_servers, topic_prefix, compression="none")
+    await make_topics(settings, 2)
+    await judged(settings, _FEW, _FEW)
+    few = await peak_bytes(verify(settings, Span()))
+    await judged(settings, (_TIMES - 1) * _FEW, _TIMES * _FEW)
+    report, _ = await verify(settings, Span())
+    many = await peak_bytes(verify(settings, Span()))
+
+    assert (report.ok, report.checked) == (True, _TIMES * _FEW)
+    assert many < 1.5 * few, (many, few)
