@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from worker.config import Settings
 
-Operation = Literal["Read", "Write", "Describe"]
+Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 
 _READ: Final[tuple[Operation, ...]] = ("Read",)
 _WRITE: Final[tuple[Operation, ...]] = ("Write",)
@@ -37,6 +37,8 @@ _AUDITED: Final = (
     "replays",
     "replay-verdicts",
     "replay-traces",
+    "subject-keys",
+    "erasures",
 )
 
 
@@ -79,6 +81,8 @@ ROLES: Final[dict[str, Role]] = {
             "dead-letters": (_BOTH, "outcomes of messages that cannot be read; read back likewise"),
             "traces": (_WRITE, "the reasoning"),
             "policy-applied": (_WRITE, "from when which policy is in force"),
+            "subject-keys": (_BOTH, "`erasure = on`: keys that seal words; read to notice another `digest_key`"),
+            "erasures": (_READ, "`erasure = on`: whose key must not be used any more"),
         },
     ),
     "shadow": Role(
@@ -110,6 +114,7 @@ ROLES: Final[dict[str, Role]] = {
             "dead-letters": (_READ, "`rsafe dlq list` and `show`"),
             "messages": (_BOTH, "`rsafe dlq redrive`"),
             "commands": (_WRITE, "pause and resume"),
+            "subject-keys": (_READ, "opening what `erasure = on` sealed"),
         },
     ),
     "replay": Role(
@@ -122,11 +127,22 @@ ROLES: Final[dict[str, Role]] = {
             "replays": (_BOTH, "the runs"),
             "replay-verdicts": (_BOTH, "outcomes, read back when a run goes on"),
             "replay-traces": (_BOTH, "the reasoning"),
+            "subject-keys": (_BOTH, "as for the worker"),
+            "erasures": (_READ, "as for the worker"),
+        },
+    ),
+    "eraser": Role(
+        "Who answers to people's rights: `rsafe audit erase` and `audit hold`. It can read no words with its keys.",
+        {
+            "subject-keys": (_BOTH, "keys, to write them over"),
+            "erasures": (_BOTH, "holds and receipts"),
+            "messages": (("Read", "DescribeConfigs"), "until when the text is there"),
         },
     ),
     "auditor": Role(
         "`rsafe audit`: reads all, writes nothing.",
-        dict.fromkeys(_AUDITED, (_READ, "what happened")),
+        dict.fromkeys(_AUDITED, (_READ, "what happened"))
+        | {"messages": (("Read", "DescribeConfigs"), "what happened; the plan of an erasure, with its dates")},
     ),
 }
 

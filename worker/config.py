@@ -129,6 +129,17 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Literal["none", "gzip", "zstd", "lz4", "snappy"], Meta(description="Compression of what is produced.")
     ] = "zstd"
 
+    erasure: Annotated[
+        Literal["off", "on"],
+        Meta(
+            description="'on' seals the words in traces, dead letters and overrides under keys of their authors, so"
+            " that 'rsafe audit erase' can take them back; needs digest_key."
+        ),
+    ] = "off"
+    subject_keys_held: Annotated[
+        Count, Meta(description="Authors whose sealing key is held in memory; who comes back later gets another one.")
+    ] = 50_000
+
     security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
         Meta(description="How Kafka is spoken to: with TLS (SSL), with a login (SASL), with both, or with neither."),
@@ -263,7 +274,7 @@ def load(
     except msgspec.ValidationError as error:
         text = f"{_name_value(str(error), merged)}: {error}; 'rsafe doctor' shows every setting"
         raise ConfigError(text) from None
-    if wrong := login_trouble(settings) or ladder_trouble(settings):
+    if wrong := login_trouble(settings) or ladder_trouble(settings) or erasure_trouble(settings):
         raise ConfigError(wrong)
     return settings
 
@@ -301,6 +312,13 @@ def ladder_trouble(settings: Settings) -> str | None:
     for (lower_s, lower), (higher_s, higher) in itertools.pairwise(limits):
         if higher_s <= lower_s:
             return f"{higher} = {higher_s:g} is not above {lower} = {lower_s:g}; each rung needs a longer wait, or 0"
+    return None
+
+
+def erasure_trouble(settings: Settings) -> str | None:
+    """Return what ``erasure`` lacks and what to do, or none. Opens no file."""
+    if settings.erasure == "on" and not (settings.digest_key or settings.digest_key_file):
+        return f"erasure = on needs a secret that names subjects; set digest_key_file or {ENV_PREFIX}DIGEST_KEY"
     return None
 
 

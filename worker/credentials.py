@@ -19,6 +19,7 @@ from aiokafka.errors import (
 from msgspec import structs
 
 from worker.config import Settings, login_trouble
+from worker.digests import Digests
 from worker.errors import ConfigError
 from worker.secret import NO_SECRET, Secret
 
@@ -104,6 +105,16 @@ def _from_file(setting: str, path: str, what: str) -> Secret:
         text = f"{name} is empty; write the {what} alone into it"
         raise ConfigError(text)
     return Secret(found)
+
+
+def digests(settings: Settings) -> Digests:
+    """Return how digests over people's words are made: keyed where ``digest_key`` or its file is set.
+
+    Raises:
+        ConfigError: the file cannot be read, is empty, or is no text.
+
+    """
+    return Digests(digest_key(settings))
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext:

@@ -38,6 +38,10 @@ OURS: Final = frozenset(
 )
 
 
+#: Fields that always follow; all of ``OURS`` but ``RAW_NAME``.
+_ADDED: Final = len(OURS) - 1
+
+
 class Run(NamedTuple):
     """Offsets of one partition, the end excluded."""
 
@@ -114,6 +118,11 @@ def lost_run(written: Iterable[tuple[str, bytes | None]]) -> Run | None:
         return Run((said["source_topic"] or b"").decode(), *numbers)
     except (KeyError, ValueError):
         return None
+
+
+def split(written: Headers) -> tuple[Headers, Headers]:
+    """Return what ``headers`` kept of the record, and the fields that it added last."""
+    return written[:-_ADDED], written[-_ADDED:]
 
 
 def originals_of(written: Sequence[tuple[str, bytes | None]]) -> tuple[tuple[str, bytes | None], ...]:

@@ -3,6 +3,7 @@
     WorkerError
     ├── UsageError              stop         wrong use of a command
     ├── ConfigError             stop         a setting that cannot be used
+    │   └── WrongDigestKey      stop         another digest_key than that of subject-keys
     ├── RecordError             dead letter  bytes from outside that are not the record they should be
     │   ├── DecodeError         dead letter  a message
     │   ├── PolicyInvalid       dead letter  a policy: the last accepted version stays in force
@@ -11,6 +12,7 @@
     │   ├── BrokerAway          retry        Kafka cannot be reached
     │   ├── TopicMissing        retry        a topic is not there yet
     │   ├── PublishFailed       retry        an output was refused; the producer is replaced
+    │   ├── KeysUnavailable     retry        keys of subjects cannot be read or written; nothing goes out unsealed
     │   ├── OutputTooLarge      dead letter  an output above its topic's limit
     │   ├── OwnershipLost       retry        another member owns the partition now
     │   ├── OffsetGone          retry        the log no longer holds the offset that was asked for
@@ -26,6 +28,7 @@
     ├── ModelError              stop         a model folder that cannot be served or trained
     ├── TrainError              stop         a training run that must not go on
     └── AuditError              stop         a range that cannot be audited
+        └── LegalHold           stop         a subject that must not be erased
 
 Each class says what to do with it (``disposition``). Errors of other libraries are translated
 where they enter: aiokafka's in ``worker/kafka_errors.py``, vLLM's in ``judge/vllm_engine.py``.
@@ -58,6 +61,10 @@ class UsageError(WorkerError):
 
 class ConfigError(WorkerError):
     """A setting has a value that cannot be used."""
+
+
+class WrongDigestKey(ConfigError):
+    """``digest_key`` is not the one that the keys of subjects were named with: an erasure would miss some."""
 
 
 class RecordError(WorkerError):
@@ -105,6 +112,10 @@ class TopicMissing(StreamError):
 
 class PublishFailed(StreamError):
     """An output record was refused or its acknowledgement never came."""
+
+
+class KeysUnavailable(StreamError):
+    """``subject-keys`` or ``erasures`` cannot be read or written; what would be sealed waits, and is never plain."""
 
 
 class OutputTooLarge(StreamError):
@@ -184,3 +195,7 @@ class TrainError(WorkerError):
 
 class AuditError(WorkerError):
     """A range of the log cannot be audited as asked."""
+
+
+class LegalHold(AuditError):
+    """The subject is under a legal hold, which somebody has to release before it can be erased."""

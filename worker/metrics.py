@@ -129,6 +129,12 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
         worry="it rises: raise max.message.bytes of traces, or lower the reasoning budget",
     ),
     Spec(
+        name="rsafe_subject_keys",
+        kind="counter",
+        meaning="Sealing keys made (erasure = on), each a record of subject-keys.",
+        worry="it rises as fast as messages: raise subject_keys_held",
+    ),
+    Spec(
         name="rsafe_engine_ms",
         kind="histogram",
         meaning="Milliseconds in the engine for one message.",
@@ -293,6 +299,7 @@ class Metrics:
         self.publish_failures = self._counter("rsafe_publish_failures")
         self.producer_replacements = self._counter("rsafe_producer_replacements")
         self.redacted_traces = self._counter("rsafe_redacted_traces")
+        self.subject_keys = self._counter("rsafe_subject_keys")
         self.engine_ms = self._histogram("rsafe_engine_ms")
         self.queue_ms = self._histogram("rsafe_queue_ms")
         self.engine_aborts = self._counter("rsafe_engine_aborts")

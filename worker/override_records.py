@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.records import Action, CategoryId, Identifier, Label, Name, Rfc3339, Source
+from worker.sealing import Sealed
 
 Decision = Literal["uphold", "overturn", "modify"]
 VerdictId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}(?!\n)$")]
@@ -30,3 +31,4 @@ class Override(Struct, frozen=True, kw_only=True):
     decided_at: Rfc3339
     source: Source
     text: str | UnsetType = UNSET
+    sealed: Sealed | UnsetType = UNSET

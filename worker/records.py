@@ -16,7 +16,9 @@ import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.decoding import lenient_json, wrong_field
+from worker.digests import Method
 from worker.errors import DecodeError, PolicyInvalid, RecordError
+from worker.sealing import Sealed
 from worker.suppression import Suppression
 
 Role = Literal["user", "agent"]
@@ -250,6 +252,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     suppressed_by: str | UnsetType = UNSET
     suppressions: tuple[Suppression, ...] | UnsetType = UNSET
     supersedes: str | UnsetType = UNSET
+    digest_method: Method | UnsetType = UNSET
 
 
 class Trace(Struct, frozen=True, kw_only=True):
@@ -263,6 +266,8 @@ class Trace(Struct, frozen=True, kw_only=True):
     reasoning_digest: str | None
     truncated: bool
     level: TraceLevel
+    sealed: Sealed | UnsetType = UNSET
+    digest_method: Method | UnsetType = UNSET
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
@@ -379,8 +384,7 @@ def sha256_hex(data: bytes) -> str:
 def verdict_id(source: Source, mode: Mode, run_id: str | None, supersedes: str | None = None) -> str:
     """Return the id of the outcome of one message: equal for every attempt, under any policy or model.
 
-    The first 32 hex digits of the SHA-256 of the JSON array of topic, partition, offset, timestamp,
-    mode, run id and superseded verdict.
+    The first 32 hex digits of the SHA-256 of the JSON array of source, mode, run id and superseded verdict.
     """
     key = [source.topic, source.partition, source.offset, source.timestamp, mode, run_id, supersedes]
     return sha256_hex(orjson.dumps(key))[:32]

@@ -84,6 +84,9 @@ def catalogue(prefix: str) -> tuple[TopicSpec, ...]:
         TopicSpec(prefix + "policy-history", _appended(_FOREVER, 3 * _MIB), single=True),
         TopicSpec(prefix + "commands", _appended(_WEEK_MS, 1 * _MIB), single=True),
         TopicSpec(prefix + "replays", _appended(_FOREVER, 1 * _MIB), single=True),
+        # An erased key leaves the brokers' disks when its segment is compacted: within a day of the next record.
+        TopicSpec(prefix + "subject-keys", _compacted(1 * _MIB) | {"max.compaction.lag.ms": str(_DAY_MS)}, single=True),
+        TopicSpec(prefix + "erasures", _appended(_FOREVER, 1 * _MIB) | log_append_time, single=True),
         output("verdicts", _MONTH_MS),
         output("traces", _MONTH_MS),
         output("dead-letters", _MONTH_MS, 4 * _MIB),

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 from aiokafka.admin import NewTopic
+from msgspec import structs
 
 from tests.conftest import KafkaAddress
 from tests.support import planted
@@ -39,6 +40,7 @@ from worker.errors import AuditError, UsageError
 from worker.judge.judge import RsafeJudge
 from worker.policy.store import PolicyStore
 from worker.records import Clause
+from worker.secret import Secret
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
@@ -137,6 +139,20 @@ def check(found: Explanation) -> None:
     floor, own = found.policy.parts
     assert (floor.scope, floor.author, floor.in_force, floor.until_ms) == ("platform", "the platform", True, None)
     assert (own.scope, own.version, own.author, own.in_force, own.replaced_by) == ("acme", 1, "dana", True, 2)
+
+
+async def test_a_keyed_digest_is_compared_by_who_has_the_key(settings: Settings) -> None:
+    """The prompt is built again and its HMAC agrees; without ``digest_key`` explain says what is lacking."""
+    await topics.publish(settings, ("platform", FLOOR), ("acme", spam(1, "hold")))
+    keyed = structs.replace(settings, digest_key=Secret("not a real secret, but long enough"))
+    async with judging(keyed):
+        await send(settings, [message(1, "buy this")])
+        await until_verdicts(settings, 1)
+    found, blind = await explain(keyed, "m1", "acme"), await explain(settings, "m1", "acme")
+
+    assert (found.verdict.digest_method, found.prompt.agrees, found.reasoning.agrees) == ("hmac-sha256", True, True)
+    assert blind.prompt.note == "the digest is keyed; set digest_key to compare it"
+    assert (blind.prompt.agrees, blind.reasoning.agrees) == (None, None)
 
 
 async def test_what_cannot_be_found_says_what_to_do(settings: Settings) -> None:

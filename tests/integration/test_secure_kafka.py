@@ -25,8 +25,10 @@ from tests.support.secure_broker import CERTIFICATE_USER, SecureBroker
 from tests.support.waiting import wait_until
 from worker import broker, kafka
 from worker.acls import Acl, acls
+from worker.audit.erase import erase, plan
+from worker.audit.holds import Request, delete_hold, put_hold
 from worker.config import Settings
-from worker.errors import BrokerAway, ConfigError, WorkerError
+from worker.errors import BrokerAway, ConfigError, LegalHold, WorkerError
 from worker.exceptions.store import ExceptionStore
 from worker.judge.scripted import ScriptedJudge
 from worker.metrics import Metrics
@@ -35,6 +37,7 @@ from worker.secret import Secret
 from worker.stream.plane import DataPlane
 from worker.stream.shadow_output import shadow_settings
 from worker.stream.trier import JudgeTrier
+from worker.subjects import Subject
 from worker.topics import create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -42,6 +45,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(240)]
 FLOOR: Final = {"title": "Floor", "version": 1, "categories": [{"id": "U7", "name": "Threats", "action": "block"}]}
 _CATEGORY: Final = {"id": "S1", "name": "Shouting", "action": "block"}
 OWN: Final = {"title": "Own", "version": 1, "categories": [_CATEGORY]}
+_SEALING: Final[dict[str, Any]] = {"erasure": "on", "digest_key": Secret("not a real secret, but long enough")}
 _SHADOW: Final[dict[str, Any]] = {"shadow_sasl_username": "rsafe-shadow", "shadow_sasl_password": Secret(PASSWORD)}
 
 
@@ -317,6 +321,30 @@ async def test_operators_and_replays_need_no_more_than_their_acls(
     assert PASSWORD not in listed + sent + replayed
 
 
+async def test_who_erases_reads_keys_and_no_words(secure: SecureBroker, prefix: str) -> None:
+    """A worker seals; a login with the eraser's ACLs plans, is stopped by a hold, and erases; traces stay closed."""
+    worker, eraser = secure.login(prefix, **_SEALING), secure.login(prefix, "eraser", **_SEALING)
+    for user, role in (("rsafe", "worker"), ("eraser", "eraser")):
+        await secure.allow(user, acls(role, worker))
+    plain = secure.plain(prefix)
+    async with dataplane.producer(plain) as client:
+        await client.send_and_wait(plain.topic("policies"), json.dumps(FLOOR).encode(), key=b"platform")
+    async with working(worker):
+        await dataplane.send(plain, [dataplane.message(1, author_id="alice")])
+        await dataplane.until_verdicts(plain, 1)
+    asked = Request(subject=Subject("author", "acme", "alice"), by="dana")
+    await put_hold(eraser, asked)
+    with pytest.raises(LegalHold, match="put by dana"):
+        await erase(eraser, asked, counting=False)
+    await delete_hold(eraser, asked)
+    planned = await plan(eraser, asked, counting=True)
+    receipt = await erase(eraser, asked, counting=False)
+
+    assert (planned.keys, receipt.keys, receipt.messages_until is not None) == (1, 1, True)
+    assert planned.counted is not None
+    assert (planned.counted.messages, planned.counted.records["traces"]) == (1, None)
+
+
 # Each permission taken away.
 
 
@@ -373,6 +401,9 @@ _TAKEN: Final = [
     ("topic", "dead-letters", "Write"),
     ("topic", "traces", "Write"),
     ("topic", "policy-applied", "Write"),
+    ("topic", "subject-keys", "Read"),
+    ("topic", "subject-keys", "Write"),
+    ("topic", "erasures", "Read"),
     ("topic", "shadow-verdicts", "Write"),
     ("topic", "shadow-traces", "Write"),
     ("group", "workers", "Read"),
@@ -387,7 +418,7 @@ async def test_each_permission_is_needed_and_missed_by_name(
 ) -> None:
     """With one taken away the worker says what it may not do to which topic or group, and where the cure is."""
     caplog.set_level("INFO", "worker")
-    settings, plain = secure.login(prefix, **_SHADOW, shadow_share=1.0), secure.plain(prefix)
+    settings, plain = secure.login(prefix, **_SHADOW, **_SEALING, shadow_share=1.0), secure.plain(prefix)
     for user, role in (("rsafe", "worker"), ("rsafe-shadow", "shadow")):
         await secure.allow(user, without(acls(role, settings), resource, prefix + name, operation))
     async with dataplane.producer(plain) as client:

@@ -28,6 +28,10 @@ def _hex(digits: int) -> st.SearchStrategy[str]:
 def _texts(kind: types.StrType) -> st.SearchStrategy[str]:
     if kind.pattern and "A-Za-z" in kind.pattern:
         return st.text(_NAME_ALPHABET, min_size=1, max_size=64)
+    if kind.pattern and "[0-9a-f]{32}" in kind.pattern:
+        return _hex(32)
+    if kind.pattern and "[0-9a-f]{64}" in kind.pattern:
+        return st.tuples(_hex(8), _hex(64)).map(".".join)
     if kind.pattern:
         return st.integers(0, _LARGEST).map(str)
     low, high = kind.min_length or 0, min(kind.max_length or 40, 256)

@@ -25,14 +25,14 @@ from worker.broker import HOST, Broker, BrokerConfig
 from worker.config import Settings
 from worker.secret import Secret
 
-USERS: Final = ("rsafe", "rsafe-shadow", "author", "sender", "auditor", "operator", "replay")
+USERS: Final = ("rsafe", "rsafe-shadow", "author", "sender", "auditor", "operator", "replay", "eraser")
 CERTIFICATE_USER: Final = "User:CN=worker"
 
 _DAY: Final = dt.timedelta(days=1)
 _SCRAM: Final = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 _RESOURCES: Final = {"topic": 2, "group": 3}
 _PATTERNS: Final = {"literal": 3, "prefixed": 4}
-_OPERATIONS: Final = {"Read": 3, "Write": 4, "Describe": 8}
+_OPERATIONS: Final = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}
 _ALLOW: Final = 3
 
 

@@ -32,12 +32,13 @@ def test_roles_know_only_topics_that_exist() -> None:
 def test_each_role_writes_what_is_its_own() -> None:
     """Who may write what, in one place: nobody but the worker writes verdicts, nobody but authors policies."""
     assert {name: writable(name) for name in ROLES} == {
-        "worker": {"verdicts", "traces", "dead-letters", "policy-history", "policy-applied"},
+        "worker": {"verdicts", "traces", "dead-letters", "policy-history", "policy-applied", "subject-keys"},
         "shadow": {"shadow-verdicts", "shadow-traces"},
         "author": {"policies", "exceptions"},
         "sender": {"messages"},
         "operator": {"messages", "commands"},
-        "replay": {"replays", "replay-verdicts", "replay-traces"},
+        "replay": {"replays", "replay-verdicts", "replay-traces", "subject-keys"},
+        "eraser": {"subject-keys", "erasures"},
         "auditor": set(),
     }
 

@@ -22,6 +22,8 @@ from worker.records import PLATFORM, Message, Source, Verdict, decode, decode_me
 from worker.schemas import files
 from worker.schemas.fields import FIELDS
 from worker.schemas.json_schema import RECORDS, SUFFIX, DeadLetterHeaders
+from worker.sealed_words import sealed_letter
+from worker.sealing import new_key
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "schemas"
 EXAMPLES: Final = FOLDER / "examples"
@@ -60,9 +62,9 @@ OPTIONAL: Final = {
         "text default_action on_failure reasoning review_band trace languages floor_mode refuse_rungs golden min_pass "
         "author reason updated_at"
     ),
-    "verdict": "spans degraded final suppressed_by suppressions supersedes",
-    "trace": "",
-    "dead-letter-headers": "source_timestamp source_offset_end",
+    "verdict": "spans degraded final suppressed_by suppressions supersedes digest_method",
+    "trace": "sealed digest_method",
+    "dead-letter-headers": "source_timestamp source_offset_end content_digest sealed",
 }
 
 
@@ -226,13 +228,17 @@ def test_dead_letters_carry_what_the_schema_says() -> None:
     failure = Failure.of("decode", DecodeError("text", "a string"))
     source = Source(topic="moderation.messages", partition=3, offset=48, timestamp=1_772_388_246_000)
     when = dt.datetime(2026, 3, 1, 18, 4, 6, tzinfo=dt.UTC)
-    added = {name: (value or b"").decode() for name, value in headers([], failure, source, when)}
+    plain = headers([], failure, source, when)
+    _, both = sealed_letter(source, b"k", b"value", plain, new_key())
+    added = {name: (value or b"").decode() for name, value in plain}
+    sealed = {name: (value or b"").decode() for name, value in both}
 
     gone = lost_headers(failure, msgspec.structs.replace(source, timestamp=None), 60, when)
     lost = {name: (value or b"").decode() for name, value in gone}
 
-    assert set(added) | set(lost) == set(DeadLetterHeaders.__struct_fields__)
-    for one in (added, lost):
+    assert set(sealed) - set(added) == {"content_digest", "sealed"}
+    assert set(sealed) | set(lost) == set(DeadLetterHeaders.__struct_fields__)
+    for one in (added, lost, sealed):
         assert fits("dead-letter-headers", json.dumps(one).encode())
 
 

@@ -49,6 +49,7 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
 #: Libraries that one place alone may import, so that they can be changed there.
 SEAMS: Final[dict[str, frozenset[str]]] = {
     "vllm": frozenset({"worker.judge.vllm_engine"}),
+    "cryptography": frozenset({"worker.sealing"}),
     "faust": frozenset({"worker.stream.app"}),
     "jgo": frozenset({"worker.jars"}),
     "sklearn": frozenset(

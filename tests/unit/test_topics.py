@@ -26,8 +26,10 @@ NAMES: Final = {
     "replay-verdicts",
     "replay-traces",
     "commands",
+    "subject-keys",
+    "erasures",
 }
-SINGLE: Final = {"policies", "policy-history", "commands", "replays"}
+SINGLE: Final = {"policies", "policy-history", "commands", "replays", "subject-keys", "erasures"}
 EVERYTHING_AT_8: Final = {spec.name: 1 if spec.single else 8 for spec in catalogue("p.")}
 
 
@@ -37,14 +39,14 @@ def spec(name: str) -> TopicSpec:
 
 
 def test_every_topic_is_in_the_catalogue_under_the_prefix() -> None:
-    """The fifteen topics are there, once each, and each begins with the prefix."""
+    """The seventeen topics are there, once each, and each begins with the prefix."""
     names = [spec.name for spec in catalogue("tenant-7.")]
 
     assert sorted("tenant-7." + name for name in NAMES) == sorted(names)
 
 
 def test_topics_with_one_partition() -> None:
-    """Policies, their history, commands and replays have one partition; nothing else is bound to."""
+    """Policies, their history, commands, replays, keys and erasures have one partition; nothing else is bound to."""
     assert {"p." + name for name in SINGLE} == {spec.name for spec in catalogue("p.") if spec.single}
 
 
@@ -57,18 +59,18 @@ def test_record_sizes(name: str, size: int) -> None:
     assert str(size) == spec(name).settings["max.message.bytes"]
 
 
-def test_only_policies_and_exceptions_are_compacted() -> None:
-    """Compaction keeps the heads of policies and exceptions and would destroy anything else."""
-    assert ["p.policies", "p.exceptions"] == [
+def test_only_policies_exceptions_and_keys_are_compacted() -> None:
+    """Compaction keeps the heads of these, and takes erased keys away; it would destroy anything else."""
+    assert ["p.policies", "p.subject-keys", "p.exceptions"] == [
         spec.name for spec in catalogue("p.") if spec.settings["cleanup.policy"] == "compact"
     ]
 
 
 def test_log_append_time_where_the_broker_is_the_clock() -> None:
-    """The broker stamps messages, policies and exceptions; a producer's clock decides nothing there."""
+    """The broker stamps messages, policies, exceptions and erasures; a producer's clock decides nothing there."""
     stamped = {spec.name for spec in catalogue("p.") if spec.settings.get("message.timestamp.type") == "LogAppendTime"}
 
-    assert {"p.messages", "p.policies", "p.exceptions"} == stamped
+    assert {"p.messages", "p.policies", "p.exceptions", "p.erasures"} == stamped
 
 
 def test_replaced_exceptions_outlive_the_verdicts_that_they_changed() -> None:
@@ -77,10 +79,10 @@ def test_replaced_exceptions_outlive_the_verdicts_that_they_changed() -> None:
 
 
 def test_what_is_kept_for_ever() -> None:
-    """The history of policies and what people decided has no end."""
+    """The history of policies, and what people decided or erased, has no end."""
     kept = {spec.name for spec in catalogue("p.") if spec.settings.get("retention.ms") == "-1"}
 
-    assert {"p.policy-history", "p.overrides", "p.exceptions", "p.replays"} == kept
+    assert {"p.policy-history", "p.overrides", "p.exceptions", "p.replays", "p.erasures"} == kept
 
 
 def test_no_topic_elects_a_leader_that_lost_records() -> None:

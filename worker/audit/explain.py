@@ -7,11 +7,12 @@ Policies come from ``policy-history``, which is never compacted; so this works f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from aiokafka import ConsumerRecord
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from worker import kafka
+from worker import credentials, kafka
 from worker.audit.explain_exceptions import ExceptionStory, exception_stories
 from worker.audit.explain_find import Finder, Found, Hint
 from worker.audit.explain_policy import Deciding, PartStory, deciding, first_words, stories
@@ -19,9 +20,14 @@ from worker.audit.explain_prompt import Prompt, rebuild
 from worker.audit.replay_policies import PolicyArchive
 from worker.audit.verify import Progress
 from worker.config import Settings
-from worker.errors import AuditError, DecodeError
+from worker.errors import AuditError, DecodeError, KeysUnavailable
+from worker.judge.verdict import REASONING
 from worker.policy.model import EffectivePolicy, Judging
 from worker.records import HistoryEntry, Message, Trace, Verdict, decode_message, sha256_hex
+from worker.sealed_words import opened_trace, sealed_keys
+from worker.subject_keys import read_keys
+
+_STILL_THERE: Final = "its reasoning cannot be read; messages holds the text until its retention"
 
 
 class RecordPlace(Struct, frozen=True, kw_only=True):
@@ -51,12 +57,16 @@ class PolicyPartOfIt(Struct, frozen=True, kw_only=True):
 
 
 class ReasoningPart(Struct, frozen=True, kw_only=True):
-    """The trace; ``agrees`` says whether its text fits its digest, and it its verdict."""
+    """The trace; ``agrees`` says whether its text fits its digest, and it its verdict.
+
+    ``erased`` stands in place of a text that is sealed and that nobody can read any more, or not here.
+    """
 
     trace: Trace | None
     place: RecordPlace | None = None
     agrees: bool | None = None
     note: str | None = None
+    erased: str | None = None
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -114,6 +124,9 @@ async def explain(
         trace = await finder.trace(found)
         entries = first_words(await finder.history())
     policy, effective = _policy(found, entries)
+    reasoning = await _reasoning(settings, found.verdict, trace)
+    if reasoning.erased and message.message is not None:
+        message = structs.replace(message, note=_STILL_THERE)
     return Explanation(
         verdict=found.verdict,
         place=_place(found.record),
@@ -122,7 +135,7 @@ async def explain(
         policy=policy,
         deciding=deciding(found.verdict, effective) if effective or found.verdict.policy.digest is None else None,
         prompt=rebuild(settings, found.verdict, message.message, effective),
-        reasoning=_reasoning(found.verdict, trace),
+        reasoning=reasoning,
         exceptions=await exception_stories(settings, found.verdict),
     )
 
@@ -158,13 +171,30 @@ def _policy(found: Found, entries: Sequence[HistoryEntry]) -> tuple[PolicyPartOf
     return PolicyPartOfIt(digest=ref.digest, effective=judging, parts=told), effective
 
 
-def _reasoning(verdict: Verdict, found: tuple[Trace, ConsumerRecord] | None) -> ReasoningPart:
+async def _reasoning(settings: Settings, verdict: Verdict, found: tuple[Trace, ConsumerRecord] | None) -> ReasoningPart:
     if verdict.trace_id is None:
         return ReasoningPart(trace=None, note="the policy wants no trace")
     if found is None:
-        return ReasoningPart(trace=None, note="the trace is gone: retention or an erasure took it")
-    trace, record = found
-    fits = trace.reasoning is None or trace.reasoning_digest == sha256_hex(trace.reasoning.encode())
-    agrees = fits and trace.verdict_id == verdict.verdict_id
+        return ReasoningPart(trace=None, note="the trace is gone: retention took it")
+    trace, erased = await _opened(settings, found[0])
+    agrees = None if erased else _agrees(settings, verdict, trace)
     note = None if trace.level == "full" else "the policy keeps no text of the reasoning"
-    return ReasoningPart(trace=trace, place=_place(record), agrees=agrees, note=note)
+    return ReasoningPart(trace=trace, place=_place(found[1]), agrees=agrees, note=note, erased=erased)
+
+
+async def _opened(settings: Settings, trace: Trace) -> tuple[Trace, str | None]:
+    """Return a trace with its words, or why they cannot be read."""
+    try:
+        known = await read_keys(settings, sealed_keys([trace]))
+    except KeysUnavailable as error:
+        return trace, f"sealed: {error}"
+    return opened_trace(trace, next(iter(known.values()), None))
+
+
+def _agrees(settings: Settings, verdict: Verdict, trace: Trace) -> bool | None:
+    if trace.verdict_id != verdict.verdict_id:
+        return False
+    if trace.reasoning is None:
+        return True
+    plain = sha256_hex(trace.reasoning.encode())
+    return credentials.digests(settings).agree(REASONING, trace.reasoning_digest, plain, trace.digest_method)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from itertools import product
 from typing import Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
+from worker import credentials
 from worker.config import Settings
+from worker.digests import Digests
 from worker.errors import ModelError
 from worker.judge import prompt
 from worker.judge.folder import find_model, model_name
 from worker.judge.tally import Tally, prompt_digest
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
+from worker.judge.verdict import PROMPT
 from worker.policy.model import Call, EffectivePolicy
 from worker.records import Message, Verdict, or_none
 
@@ -54,10 +57,13 @@ def rebuild(settings: Settings, verdict: Verdict, message: Message | None, polic
     if message is None or policy is None:
         lacking = "the message" if message is None else "the policy"
         return Prompt(digest=verdict.prompt_digest, note=f"{lacking} is gone, so the prompt cannot be built again")
+    digests = credentials.digests(settings)
+    if verdict.digest_method is not UNSET and not digests:
+        return Prompt(digest=verdict.prompt_digest, note="the digest is keyed; set digest_key to compare it")
     try:
         folder = find_model(settings)
         template = load_template(folder)
-        maker = _Maker(template, Tokens(folder, template))
+        maker = _Maker(template, Tokens(folder, template), digests)
     except ModelError as error:
         return Prompt(digest=verdict.prompt_digest, note=str(error))
     return maker.prompt(verdict, message, policy.at(or_none(verdict.degraded)), model_name(folder))
@@ -66,16 +72,17 @@ def rebuild(settings: Settings, verdict: Verdict, message: Message | None, polic
 class _Maker:
     """Builds prompts as ``judge/phases.py`` does."""
 
-    def __init__(self, template: Template, tokens: Tokens) -> None:
+    def __init__(self, template: Template, tokens: Tokens, digests: Digests) -> None:
         self._template = template
         self._tokens = tokens
+        self._digests = digests
 
     def prompt(self, verdict: Verdict, message: Message, policy: EffectivePolicy, model: str) -> Prompt:
         tried: list[tuple[str, list[list[int]]]] = []
         calls = [self._calls(call, message) for call in policy.calls_for(or_none(message.language))]
         for chosen in product(*calls):
             prompts = [ids for call in chosen for ids in call]
-            digest = _digest(prompts)
+            digest = self._digest(prompts, verdict)
             if digest is not None:
                 tried.append((digest, prompts))
             if digest == verdict.prompt_digest:
@@ -103,9 +110,10 @@ class _Maker:
         }
         return [[made[reasoned] for reasoned in asked] for asked in _ASKED[call.asking.reasoning]]
 
-
-def _digest(prompts: list[list[int]]) -> str | None:
-    tally = Tally()
-    for ids in prompts:
-        tally.asked(ids)
-    return prompt_digest([tally])
+    def _digest(self, prompts: list[list[int]], verdict: Verdict) -> str | None:
+        """Return the digest as the verdict's was made: keyed, or plain."""
+        tally = Tally()
+        for ids in prompts:
+            tally.asked(ids)
+        plain = prompt_digest([tally])
+        return plain if plain is None or verdict.digest_method is UNSET else self._digests.keyed(PROMPT, plain)

@@ -13,7 +13,10 @@ from worker import content_digest
 from worker.audit.coverage import Input, Outcome, Place
 from worker.dead_letter import Run, lost_run
 from worker.decoding import UNREADABLE, lenient_json
+from worker.digests import PLAIN, Digests
+from worker.judge.verdict import REASONING
 from worker.records import Source, sha256_hex
+from worker.sealed_words import letter_key
 
 #: How many hex digits of a SHA-256 an id has (``worker.records.verdict_id``).
 _ID_DIGITS: Final = 32
@@ -56,6 +59,7 @@ class _Thought(Struct, frozen=True, kw_only=True, gc=False):
 
     reasoning: str | None
     reasoning_digest: str | None
+    digest_method: str | UnsetType = UNSET
 
 
 _IDS: Final = msgspec.json.Decoder(_Ids)
@@ -167,7 +171,7 @@ def _contradiction(seen: _Seen) -> str | None:
 
 
 def read_dead_letter(record: Any, messages: str) -> Reading:
-    """Read a record of ``dead-letters``; one of another input (``policies``) is nobody's outcome here."""
+    """Read a record of ``dead-letters``, sealed or not; one of another input (``policies``) is nobody's outcome."""
     lost = lost_run(record.headers)
     if lost is not None:
         return _lost(record, lost, messages)
@@ -181,9 +185,17 @@ def read_dead_letter(record: Any, messages: str) -> Reading:
         return Reading(altered="its headers name no source")
     if topic != messages:
         return _NOTHING
-    body = hash((record.key, record.value))
-    outcome = Outcome(place_of(record), partition, offset, timestamp, body=body)
-    return Reading(outcome=outcome, source=Place(topic, partition, offset))
+    if letter_key(record.headers) is None:
+        body = hash((record.key, record.value))
+        outcome = Outcome(place_of(record), partition, offset, timestamp, body=body)
+        return Reading(outcome=outcome, source=Place(topic, partition, offset))
+    # Sealed: what it holds cannot be compared with the message, but its digest covers the sealed bytes.
+    changed = content_digest.agrees(record.key, record.value, record.headers) is not True
+    return Reading(
+        outcome=Outcome(place_of(record), partition, offset, timestamp),
+        altered="key and value do not fit the record's content_digest" if changed else None,
+        source=Place(topic, partition, offset),
+    )
 
 
 def _lost(record: Any, lost: Run, messages: str) -> Reading:
@@ -194,10 +206,10 @@ def _lost(record: Any, lost: Run, messages: str) -> Reading:
     return Reading(lost=lost)
 
 
-def trace_altered(record: Any) -> str | None:
+def trace_altered(record: Any, digests: Digests = PLAIN) -> str | None:
     """Say why a record of ``traces`` is not what it was when it was written; None if nothing shows.
 
-    A null value is a tombstone of an erasure and says nothing.
+    A null value is a tombstone and says nothing. A keyed digest says nothing without its ``digest_key``.
     """
     if record.value is None:
         return None
@@ -207,6 +219,9 @@ def trace_altered(record: Any) -> str | None:
         thought = _THOUGHT.decode(record.value)
     except UNREADABLE:
         return "it is not a trace"
-    if thought.reasoning is not None and thought.reasoning_digest != sha256_hex(thought.reasoning.encode()):
+    if thought.reasoning is None:
+        return None
+    plain, method = sha256_hex(thought.reasoning.encode()), thought.digest_method
+    if digests.agree(REASONING, thought.reasoning_digest, plain, method) is False:
         return "reasoning does not fit reasoning_digest"
     return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from worker import kafka
+from worker import credentials, kafka
 from worker.audit.coverage import Fault, fault
 from worker.audit.facts import place_of, trace_altered
 from worker.audit.seals import check_seals
@@ -70,9 +70,10 @@ async def _altered(
     with translated("looking for the log's start"):
         first = (await consumer.beginning_offsets([one]))[one]
     consumer.seek(one, min(max(first, starts[one]), end))
+    digests = credentials.digests(settings)
     found = []
     async for record in kafka.read(consumer, one, end, settings.kafka_timeout_s):
-        reason = trace_altered(record)
+        reason = trace_altered(record, digests)
         if reason is not None:
             found.append(fault(place_of(record), reason))
     return found

@@ -9,18 +9,21 @@ from typing import Any, Final
 
 import msgspec
 from aiokafka import TopicPartition
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from worker import content_digest, kafka
 from worker.audit.explain_find import Finder, Found, Hint
+from worker.audit.override_seal import sealed_for
 from worker.audit.overrides import Judged, OverridesReport, Ruling, override_of, summarize
 from worker.audit.span import CLOCK_SLACK_MS, at_times
 from worker.audit.standing import Wanted
 from worker.config import Settings
 from worker.decoding import UNREADABLE
-from worker.errors import AuditError, DecodeError, RecordError
+from worker.errors import AuditError, DecodeError, KeysUnavailable, RecordError
 from worker.override_records import Override
-from worker.records import decode, decode_message, encode
+from worker.records import Message, decode, decode_message, encode
+from worker.sealed_words import opened_override, sealed_keys
+from worker.subject_keys import read_keys
 
 _JUDGED: Final = msgspec.json.Decoder(Judged)
 
@@ -48,7 +51,9 @@ async def override(settings: Settings, verdict_id: str, ruling: Ruling, hint: Hi
         hint: where to look for the verdict.
 
     Raises:
-        UsageError: the parts of the decision do not fit each other, or its words are the message's.
+        UsageError: the parts of the decision do not fit each other, its words are the message's, or they are
+            about somebody who was erased.
+        KeysUnavailable: the words cannot be sealed, so nothing was written.
         AuditError: there is no such verdict.
         PublishFailed: no acknowledgement came; look with ``rsafe audit overrides`` before trying again.
 
@@ -57,15 +62,17 @@ async def override(settings: Settings, verdict_id: str, ruling: Ruling, hint: Hi
         finder = Finder(consumer, settings)
         found = _only(await finder.verdicts(verdict_id, None, hint), verdict_id)
         has_words = ruling.text is not None or ruling.reason is not None
-        text = await _text_of(finder, found) if has_words else None
-    made = override_of(found.verdict, ruling, dt.datetime.now(dt.UTC), text)
+        message = await _message_of(finder, found) if has_words else None
+    made = override_of(found.verdict, ruling, dt.datetime.now(dt.UTC), message.text if message else None)
+    if settings.erasure == "on" and has_words:
+        made = await sealed_for(settings, made, message)
     place = await _publish(settings, made, found.record)
     return Written(
         override=made,
         topic=place.topic,
         partition=place.partition,
         offset=place.offset,
-        compared=text is not None if has_words else None,
+        compared=message is not None if has_words else None,
     )
 
 
@@ -78,14 +85,14 @@ def _only(found: list[Found], verdict_id: str) -> Found:
     raise AuditError(text)
 
 
-async def _text_of(finder: Finder, found: Found) -> str | None:
+async def _message_of(finder: Finder, found: Found) -> Message | None:
     record = await finder.message(found.verdict)
     try:
         message = decode_message(record.value or b"") if record is not None else None
     except DecodeError:
         return None
     same = message is not None and message.message_id == found.verdict.message_id
-    return message.text if message is not None and same else None
+    return message if same else None
 
 
 async def _publish(settings: Settings, made: Override, record: Any) -> Any:
@@ -112,6 +119,18 @@ class _Decisions:
     def __init__(self) -> None:
         self.last: dict[int, dict[str, Override]] = defaultdict(dict)
         self.revised = self.unreadable = 0
+
+    async def open(self, settings: Settings) -> None:
+        """Open the free texts that are sealed; those that nobody can read stay null."""
+        every = [said for by_verdict in self.last.values() for said in by_verdict.values()]
+        try:
+            keys = await read_keys(settings, sealed_keys(every))
+        except KeysUnavailable:
+            return
+        for by_verdict in self.last.values():
+            for verdict_id, said in by_verdict.items():
+                if said.sealed is not UNSET:
+                    by_verdict[verdict_id], _ = opened_override(said, keys.get(said.sealed.key))
 
     def take(self, record: Any, wanted: Wanted) -> None:
         try:
@@ -160,6 +179,7 @@ async def _read_decisions(settings: Settings, consumer: Any, wanted: Wanted) -> 
         consumer.seek(one, first)
         async for record in kafka.read(consumer, one, end, settings.kafka_timeout_s):
             decisions.take(record, wanted)
+    await decisions.open(settings)
     return decisions
 
 

@@ -135,6 +135,7 @@ async def work(
     )
     backoff = Backoff()
     try:
+        await tools.output.start()
         while True:
             try:
                 return await _finish(own, run, await _Member(tools).until_done())

@@ -26,6 +26,7 @@ from worker.policy.model import EffectivePolicy
 from worker.records import Message, ModelRef, Timing, encode
 from worker.stream.delivery import Delivery
 from worker.stream.outputs import without_texts
+from worker.stream.protection import protection
 from worker.stream.work import Row, source_of
 
 ReplayTopic = Literal["replay-verdicts", "replay-traces"]
@@ -67,6 +68,9 @@ class ReplayOutput:
             model: what judges.
             exceptions: those of live verdicts; each message falls under those of its own time. None without any.
 
+        Raises:
+            ConfigError: ``erasure = on`` without a ``digest_key`` that can be used.
+
         """
         self._exceptions = exceptions
         self._instance = settings.instance
@@ -74,8 +78,22 @@ class ReplayOutput:
         self._model = model
         self._names: dict[ReplayTopic, str] = {name: settings.topic(name) for name in get_args(ReplayTopic)}
         self._fenced: Callable[[], bool] | None = None
-        self._delivery = Delivery(settings, Metrics(CollectorRegistry()), self._must_not_send)
+        metrics = Metrics(CollectorRegistry())
+        self._delivery = Delivery(settings, metrics, self._must_not_send)
+        # What ends it is raised where a key is waited for.
+        self._protect = protection(settings, metrics, lambda _: None)
         self._writing: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Wait until every erasure up to now is known, so that no replay brings back what was erased.
+
+        Raises:
+            WrongDigestKey: ``digest_key`` is not that of the workers.
+
+        """
+        if self._protect.sealer is not None:
+            self._protect.sealer.start()
+            await self._protect.sealer.ready()
 
     def fence(self, must_not_send: Callable[[], bool]) -> None:
         """Ask this from now on before anything goes out; it says so while the partitions may have another owner."""
@@ -122,10 +140,13 @@ class ReplayOutput:
     async def close(self) -> None:
         """End the producer."""
         await self._delivery.close(timeout_s=5.0)
+        if self._protect.sealer is not None:
+            await self._protect.sealer.stop()
 
     async def _publish(self, judged: Judged, may_write: Callable[[], None]) -> None:
         verdict_row, trace_row = self._rows(judged)
         partition = judged.record.partition
+        await self._protect.published()
         if trace_row is not None:
             may_write()
             if not await self._write("replay-traces", partition, trace_row):
@@ -154,6 +175,7 @@ class ReplayOutput:
                 queue_ms=None, engine_ms=round(judged.judgement.engine_ms, 3), total_ms=round(judged.total_ms, 3)
             ),
             permits=self._exceptions.matching(judged.message, record.timestamp) if self._exceptions else (),
+            digests=self._protect.digests,
         )
         decided, trace = verdict(attempt, judged.judgement, judged.policy)
         passed_on = trace_context.passed_on(record.headers)
@@ -162,5 +184,8 @@ class ReplayOutput:
             event = kafka.cloud_event(kind, self._instance, event_id)
             return Row(record.key, value, [*event, *passed_on, content_digest.header(record.key, value)])
 
-        traced = None if trace is None else row("trace", trace.trace_id, encode(trace))
-        return row("verdict", decided.verdict_id, encode(decided)), traced
+        verdict_row = row("verdict", decided.verdict_id, encode(decided))
+        if trace is None:
+            return verdict_row, None
+        trace = self._protect.trace(trace, judged.message, record)
+        return verdict_row, row("trace", trace.trace_id, encode(trace))

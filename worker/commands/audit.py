@@ -21,7 +21,7 @@ from worker.audit.seals import seal_outcomes
 from worker.audit.span import Span, parse_time
 from worker.audit.verify import Progress, verify
 from worker.audit.verify_report import Report
-from worker.commands import audit_export, audit_overrides, audit_show, options
+from worker.commands import audit_erase, audit_export, audit_overrides, audit_show, options
 from worker.commands.options import settings_from
 from worker.config import Settings
 from worker.errors import UsageError
@@ -148,6 +148,10 @@ app.command("retract", epilog="Example: rsafe audit retract --policy acme@3 --fr
 app.command("override", epilog="Example: rsafe audit override 9f8a... --decision overturn --reviewer r-17")(
     audit_overrides.override_command
 )
+app.command("erase", epilog="Example: rsafe audit erase --tenant acme --author u-17 --yes --by dpo")(
+    audit_erase.erase_command
+)
+app.add_typer(audit_erase.hold_app, name="hold")
 app.command("overrides", epilog="Example: rsafe audit overrides --from -30d --json")(audit_overrides.overrides_command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -160,7 +160,7 @@ def command_settings(
     return settings
 
 
-def tell(report: msgspec.Struct, lines: Iterable[str], *, as_json: bool) -> None:
+def tell(report: msgspec.Struct | Sequence[msgspec.Struct], lines: Iterable[str], *, as_json: bool) -> None:
     """Print a report as JSON, or as lines that cannot move the cursor."""
     if as_json:
         print(msgspec.json.encode(report).decode())

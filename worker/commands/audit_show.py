@@ -132,7 +132,7 @@ def _show_reasoning(console: Console, found: Explanation) -> None:
     trace = reasoning.trace
     text = _lines(trace.reasoning) if trace and trace.reasoning else None
     word = {True: None, False: "THE TEXT DOES NOT FIT ITS DIGEST", None: None}[reasoning.agrees]
-    _panel(console, "reasoning", [text, word, reasoning.note])
+    _panel(console, "reasoning", [text, word, reasoning.erased, reasoning.note])
 
 
 def _at(time_ms: int | None) -> str:

@@ -204,6 +204,7 @@ def _summary(letter: Letter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "tenant_id": letter.tenant_id,
         "superseded_by": _join(letter.superseded_by) if letter.superseded_by else None,
+        "unreadable": letter.unreadable,
     }
 
 
@@ -238,6 +239,6 @@ def _table(found: list[Letter]) -> None:
     for letter in found:
         again = f"to {_join(letter.superseded_by)}" if letter.superseded_by else ""
         cells = (_join(letter.place), letter.failed_at, letter.reference, letter.stage, letter.error)
-        detail, tenant = visible(letter.detail, _DETAIL_CELLS), visible(letter.tenant_id or "")
+        detail, tenant = visible(letter.detail, _DETAIL_CELLS), visible(letter.unreadable or letter.tenant_id or "")
         table.add_row(*cells, detail, tenant, again)
     Console().print(table if found else "no dead letters")

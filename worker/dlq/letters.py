@@ -11,9 +11,11 @@ from aiokafka import ConsumerRecord
 from msgspec import Struct
 
 from worker.client import Place, read_dead_letter
-from worker.dead_letter import originals_of
+from worker.dead_letter import RAW_NAME, originals_of
 from worker.decoding import UNREADABLE
-from worker.records import NAME_PATTERN
+from worker.records import NAME_PATTERN, Source
+from worker.sealed_words import letter_key, opened_letter
+from worker.subject_keys import KnownKey
 
 #: Names the source of a message that was sent again: ``<topic>/<partition>/<offset>``.
 REDRIVE_OF: Final = "redrive_of"
@@ -31,6 +33,8 @@ class Letter(Struct, frozen=True, kw_only=True):
         failed_at: RFC 3339; empty where the header is missing.
         tenant_id: as far as the value tells it.
         superseded_by: where the message was appended again, if it was.
+        sealed: the key that value and headers are sealed under, if they are; see ``opened``.
+        unreadable: why they cannot be read.
 
     """
 
@@ -47,6 +51,8 @@ class Letter(Struct, frozen=True, kw_only=True):
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     superseded_by: Place | None = None
+    sealed: str | None = None
+    unreadable: str | None = None
 
     @property
     def reference(self) -> str:
@@ -101,7 +107,27 @@ def letter_of(record: ConsumerRecord) -> Letter:
         key=record.key,
         value=record.value,
         headers=originals_of(record.headers),
+        sealed=letter_key(record.headers),
     )
+
+
+def opened(letter: Letter, keys: Mapping[str, KnownKey], without: str | None = None) -> Letter:
+    """Return a letter with the value and the headers of its record, or without them and why.
+
+    Args:
+        letter: one that is not sealed is returned as it is.
+        keys: what is known of keys, by id.
+        without: why no key could be read at all.
+
+    """
+    if letter.sealed is None:
+        return letter
+    source = Source(topic=letter.topic, partition=letter.source[0], offset=letter.source[1], timestamp=None)
+    body, why = (None, without) if without else opened_letter(source, letter.value, keys.get(letter.sealed))
+    if body is None:
+        return msgspec.structs.replace(letter, value=None, headers=(), unreadable=why)
+    headers = tuple((name, value) for name, value in body.headers if name != RAW_NAME)
+    return msgspec.structs.replace(letter, value=body.value, headers=headers, tenant_id=_tenant(body.value))
 
 
 def redriven_from(record: ConsumerRecord) -> str | None:

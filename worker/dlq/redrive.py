@@ -47,6 +47,9 @@ def resend(letter: Letter, edit: Edit, messages: str, *, force: bool) -> Resend:
     if letter.stage == LOST_STAGE:
         text = "retention took it before it was judged, so there is nothing to send; whoever wrote it may send it again"
         return Resend(letter=letter, refused=text)
+    if letter.unreadable:
+        text = f"nobody can read it here ({letter.unreadable}), so there is nothing to send"
+        return Resend(letter=letter, refused=text)
     if letter.superseded_by and not force:
         partition, offset = letter.superseded_by
         text = f"it was sent again already, to {messages}/{partition}/{offset}; --force sends it once more"

@@ -10,10 +10,11 @@ from aiokafka import ConsumerRecord, TopicPartition
 from worker import kafka
 from worker.client import Place
 from worker.config import Settings
-from worker.dlq.letters import Letter, letter_of, marked, redriven_from
+from worker.dlq.letters import Letter, letter_of, marked, opened, redriven_from
 from worker.dlq.redrive import Resend
-from worker.errors import DecodeError
+from worker.errors import DecodeError, KeysUnavailable
 from worker.kafka_errors import translated
+from worker.subject_keys import read_keys
 
 
 async def letters(settings: Settings) -> list[Letter]:
@@ -39,7 +40,16 @@ async def letters(settings: Settings) -> list[Letter]:
             async for record in _records(consumer, settings, "messages", since_ms=oldest_ms):
                 if reference := redriven_from(record):
                     redriven.setdefault(reference, (record.partition, record.offset))
-        return marked(found, redriven)
+    return marked(await _opened(settings, found), redriven)
+
+
+async def _opened(settings: Settings, found: list[Letter]) -> list[Letter]:
+    """Open what is sealed; where keys cannot be read, letters are listed all the same."""
+    try:
+        keys = await read_keys(settings, {one.sealed for one in found if one.sealed})
+    except KeysUnavailable as error:
+        return [opened(one, {}, f"sealed: {error}") for one in found]
+    return [opened(one, keys) for one in found]
 
 
 async def _records(

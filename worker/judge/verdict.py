@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
+from worker.digests import PLAIN, Digests
 from worker.exceptions.accept import Accepted
 from worker.exceptions.cover import suppress
 from worker.judge.judgement import Finding, Judgement
@@ -27,7 +28,6 @@ from worker.records import (
     TraceLevel,
     Verdict,
     or_none,
-    sha256_hex,
     stricter,
     verdict_id,
 )
@@ -131,8 +131,13 @@ def _strictest(base: Action, hits: Iterable[EffectiveCategory], rest: Action) ->
     return max((base, rest, *(item.action for item in hits)), key=ACTIONS.index)
 
 
+#: What a digest is of; a key gives each purpose digests of its own.
+PROMPT: Final = "prompt"
+REASONING: Final = "reasoning"
+
+
 class Attempt(Struct, frozen=True, kw_only=True):
-    """Everything about one attempt that stands in the verdict beside the judgement itself.
+    """Everything about one attempt that stands in the verdict beside the judgement itself, and how digests are made.
 
     ``permits`` are the exceptions that the message falls under at its own time.
     """
@@ -145,6 +150,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     model: ModelRef
     timing: Timing
     permits: tuple[Accepted, ...] = ()
+    digests: Digests = PLAIN
 
 
 def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | None) -> tuple[Verdict, Trace | None]:
@@ -155,7 +161,7 @@ def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | No
     else:
         decision = decide(judgement, policy, attempt.permits)
         level = policy.judging.trace
-    message = attempt.message
+    message, digests, prompt_digest = attempt.message, attempt.digests, judgement.prompt_digest
     record = Verdict(
         verdict_id=verdict_id(attempt.source, attempt.mode, attempt.run_id),
         tenant_id=message.tenant_id,
@@ -179,7 +185,7 @@ def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | No
         trace_id=None if level == "none" else attempt.trace_id,
         policy=policy.ref if policy else NO_POLICY,
         model=attempt.model,
-        prompt_digest=judgement.prompt_digest,
+        prompt_digest=None if prompt_digest is None else digests.of_digest(PROMPT, prompt_digest),
         source=attempt.source,
         timing=attempt.timing,
         usage=judgement.usage,
@@ -189,8 +195,9 @@ def verdict(attempt: Attempt, judgement: Judgement, policy: EffectivePolicy | No
         final=message.final,
         suppressed_by=suppressed_by(decision),
         suppressions=decision.suppressions or UNSET,
+        digest_method=UNSET if prompt_digest is None else digests.method,
     )
-    return record, _trace(record, judgement, level)
+    return record, _trace(record, judgement, level, digests)
 
 
 def suppressed_by(decision: Decision) -> str | UnsetType:
@@ -199,7 +206,7 @@ def suppressed_by(decision: Decision) -> str | UnsetType:
     return decision.suppressions[0].exception if changed else UNSET
 
 
-def _trace(record: Verdict, judgement: Judgement, level: TraceLevel) -> Trace | None:
+def _trace(record: Verdict, judgement: Judgement, level: TraceLevel, digests: Digests) -> Trace | None:
     if record.trace_id is None:
         return None
     full = level == "full"
@@ -210,7 +217,8 @@ def _trace(record: Verdict, judgement: Judgement, level: TraceLevel) -> Trace | 
         tenant_id=record.tenant_id,
         reasoning=reasoning if full else None,
         raw=judgement.raw if full else None,
-        reasoning_digest=None if reasoning is None else sha256_hex(reasoning.encode()),
+        reasoning_digest=None if reasoning is None else digests.of_text(REASONING, reasoning),
         truncated=judgement.truncated,
         level=level,
+        digest_method=UNSET if reasoning is None else digests.method,
     )

@@ -92,6 +92,17 @@ CHANNELS: Final[dict[str, Channel]] = {
         headers=None,
         action="receive",
     ),
+    "subject-keys": Channel(
+        about="Keys that words are sealed under (`erasure = on`), compacted; an erased key is written over.",
+        key="`<subject>/<key id>`; the subject is eight digits that tell the `digest_key`, and an HMAC under it.",
+        record="subject-key",
+    ),
+    "erasures": Channel(
+        about="Receipts of erasures, and legal holds; of the holds of a subject the last one counts.",
+        key="The subject, as in `subject-keys`.",
+        record="erasure",
+        action="receive",
+    ),
     "commands": Channel(
         about="Orders to running workers; each worker sees each one.",
         key="Not read.",

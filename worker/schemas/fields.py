@@ -143,6 +143,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "suppressed_by": "The exception that took the action back: the first of `suppressions`; never without it.",
         "suppressions": "Exceptions that took hits out of the action; label, score and hits stay as judged.",
         "supersedes": "Id of the verdict that this one replaces.",
+        "digest_method": "Where prompt_digest is keyed: the HMAC-SHA256, under digest_key, of what it would be.",
     },
     "Suppression": {
         "exception": "Key of the exception, as `<scope>#<id>`.",
@@ -160,6 +161,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "reasoning_digest": "SHA-256, in hex, of the reasoning.",
         "truncated": "Whether the reasoning was cut by its budget.",
         "level": "How much is kept.",
+        "sealed": "Reasoning and raw, readable with the subject's key alone; both are null then.",
+        "digest_method": "Where reasoning_digest is keyed: the HMAC-SHA256, under digest_key, of what it would be.",
     },
     "HistoryEntry": {
         "offset": "Place of the record in `policies`; the first entry for offset and timestamp counts.",
@@ -211,6 +214,30 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "decided_at": "When it was decided.",
         "source": "Where the message stood, as in the verdict.",
         "text": "A case of the same kind in the person's own words, for golden cases; never the message's.",
+        "sealed": "Reason and text, readable with the subject's key alone; they are not there then.",
+    },
+    "Sealed": {
+        "key": "Id of the key; `subject-keys` has it, until it is erased.",
+        "data": "Nonce, ciphertext and tag of AES-256-GCM, in base64.",
+    },
+    "SubjectKey": {
+        "key": "The key, 32 bytes in base64; null once it is erased.",
+        "created_at": "When it was made, or written over.",
+        "erased_at": "Since when nobody can read what it sealed; null for a key in use.",
+    },
+    "Erasure": {
+        "erasure_id": "Id of the erasure; its beginning and its end have the same one.",
+        "state": "`begun` and `done`: an erasure; `held` and `released`: a legal hold.",
+        "subject": "Whose words, as in the keys of `subject-keys`: no id of a person.",
+        "kind": "What the subject is: an author, a conversation without authors, or a single record.",
+        "tenant_id": "Whose author or conversation it is; null for a record.",
+        "by": "Who did it.",
+        "reason": "Why, or null.",
+        "at": "When it was begun, or held, or released.",
+        "keys": "How many of the subject's keys are written over; null before the end.",
+        "messages_until": "When `messages` has let go of the text at the latest; null: never, or not known yet.",
+        "messages_newest": "Time of the message from which that is counted.",
+        "not_covered": "What the erasure does not reach.",
     },
     "ReplayRun": {
         "run_id": "Name of the run; the outcomes of its control have `~control` after it.",
@@ -279,5 +306,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
             "`source_offset` on."
         ),
         "failed_at": "When it was given up.",
+        "content_digest": "In a sealed one: SHA-256 over key and sealed value, as on verdicts and traces.",
+        "sealed": "In a sealed one, last: the key under which the value holds the record's own value and headers.",
     },
 }

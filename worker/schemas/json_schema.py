@@ -8,18 +8,20 @@ from typing import Annotated, Any, Final, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from worker.erasure_records import Erasure, SubjectKey
 from worker.exception_records import ExceptionRecord
 from worker.override_records import Override
 from worker.records import HistoryEntry, Message, Policy, PolicyApplied, Rfc3339, Status, Trace, Verdict
 from worker.replay_records import ReplayRun
 from worker.schemas.fields import FIELDS
+from worker.sealing import KeyId
 from worker.stream.control import Command
 
 Decimal = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]*)(?!\n)$")]
 
 
 class DeadLetterHeaders(Struct, frozen=True, kw_only=True):
-    """Headers added to a dead letter, as UTF-8 text; its key, value and other headers stay as they were."""
+    """Headers added to a dead letter, as UTF-8 text; key, value and other headers stay as they were, or are sealed."""
 
     error: str
     error_detail: str
@@ -31,6 +33,8 @@ class DeadLetterHeaders(Struct, frozen=True, kw_only=True):
     source_timestamp: Decimal | UnsetType = UNSET
     source_offset_end: Decimal | UnsetType = UNSET
     failed_at: Rfc3339
+    content_digest: str | UnsetType = UNSET
+    sealed: KeyId | UnsetType = UNSET
 
 
 #: File name of each schema (without its ending) and the type it is made from.
@@ -44,6 +48,8 @@ RECORDS: Final[dict[str, type[Struct]]] = {
     "replay-run": ReplayRun,
     "exception": ExceptionRecord,
     "override": Override,
+    "subject-key": SubjectKey,
+    "erasure": Erasure,
     "command": Command,
     "dead-letter-headers": DeadLetterHeaders,
 }

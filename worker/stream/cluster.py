@@ -16,6 +16,8 @@ from worker.stream.ledger import CommitPoint
 
 #: The topics that the data plane reads and writes.
 NEEDED: Final = ("messages", "verdicts", "traces", "dead-letters")
+#: Those that it needs beside them with ``erasure = on``.
+SEALING: Final = ("subject-keys", "erasures")
 #: What the worker can do without.
 COMMANDS: Final = "commands"
 OUTPUTS: Final = ("verdicts", "traces", "dead-letters")
@@ -82,7 +84,8 @@ class Cluster:
 
 def missing(settings: Settings, counts: dict[str, int]) -> list[str]:
     """Return the full names of the topics that the data plane needs and that are not there."""
-    return [name for name in map(settings.topic, NEEDED) if name not in counts]
+    needed = NEEDED if settings.erasure == "off" else NEEDED + SEALING
+    return [name for name in map(settings.topic, needed) if name not in counts]
 
 
 def twinless(settings: Settings, counts: dict[str, int], partition: int) -> str | None:

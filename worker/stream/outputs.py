@@ -7,6 +7,7 @@ import os
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from worker import content_digest, dead_letter, kafka, trace_context
 from worker.dead_letter import Failure, Headers
@@ -17,6 +18,7 @@ from worker.judge.verdict import Attempt, verdict
 from worker.policy.model import EffectivePolicy, Rehearsal
 from worker.records import Message, Mode, Timing, Trace, Verdict, encode
 from worker.stream.ledger import PartitionLedger
+from worker.stream.protection import NO_PROTECTION, Protection
 from worker.stream.work import Outcome, Row, Work, source_of
 
 _TRACE_ID_BYTES: Final = 16
@@ -25,10 +27,17 @@ _TRACE_ID_BYTES: Final = 16
 class Outputs:
     """Builds outcomes; holds what is the same in all of them."""
 
-    def __init__(self, instance: str, judge: Judge, exceptions: ExceptionSource | None = None) -> None:
-        """Remember who publishes, what judges and what is excepted; the judge need not be built yet."""
+    def __init__(
+        self,
+        instance: str,
+        judge: Judge,
+        exceptions: ExceptionSource | None = None,
+        protect: Protection = NO_PROTECTION,
+    ) -> None:
+        """Remember who publishes, what judges, what is excepted, what protects words; the judge need not be built."""
         self._judge = judge
         self._exceptions = exceptions or NoExceptions()
+        self._protect = protect
         self._verdict_event = _Event("verdict", instance)
         self._trace_event = _Event("trace", instance)
 
@@ -66,6 +75,7 @@ class Outputs:
             model=self._judge.model,
             timing=timing,
             permits=self._exceptions.matching(message, record.timestamp),
+            digests=self._protect.digests,
         )
 
     def _rows(
@@ -76,15 +86,18 @@ class Outputs:
         time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
         passed_on = trace_context.passed_on(record.headers)
         row = self._verdict_row(record, decided, time, passed_on)
-        return decided, row, None if trace is None else self._trace_row(record, trace, time, passed_on)
+        if trace is None:
+            return decided, row, None
+        trace = self._protect.trace(trace, attempt.message, record)
+        return decided, row, self._trace_row(record, trace, time, passed_on)
 
     def _verdict_row(self, record: Any, decided: Verdict, time: bytes, passed_on: Headers) -> Row:
         headers = self._verdict_event.headers(decided.verdict_id, time)
-        return _sealed(record.key, encode(decided), headers + passed_on)
+        return _digested(record.key, encode(decided), headers + passed_on)
 
     def _trace_row(self, record: Any, trace: Trace, time: bytes, passed_on: Headers) -> Row:
         headers = self._trace_event.headers(trace.trace_id, time)
-        return _sealed(record.key, encode(trace), headers + passed_on)
+        return _digested(record.key, encode(trace), headers + passed_on)
 
 
 class _Event:
@@ -98,15 +111,24 @@ class _Event:
         return [*self._fixed, ("ce_id", event_id.encode()), ("ce_time", time)]
 
 
-def dead_letter_of(record: Any, ledger: PartitionLedger, stage: str, error: WorkerError, attempts: int = 1) -> Outcome:
-    """Build the dead letter of a record: its key, value and headers byte for byte, and why after them."""
+def dead_letter_of(
+    record: Any,
+    ledger: PartitionLedger,
+    stage: str,
+    error: WorkerError,
+    attempts: int = 1,
+    *,
+    protect: Protection = NO_PROTECTION,
+) -> Outcome:
+    """Build the dead letter of a record: its key, value and headers byte for byte (or sealed), and why after them."""
     failure = Failure.of(stage, error, attempts)
-    headers = dead_letter.headers(record.headers, failure, source_of(record), dt.datetime.now(dt.UTC))
+    plain = dead_letter.headers(record.headers, failure, source_of(record), dt.datetime.now(dt.UTC))
+    value, headers = protect.letter(record, plain)
     return Outcome(
         record=record,
         ledger=ledger,
         topic="dead-letters",
-        row=Row(record.key, record.value, headers),
+        row=Row(record.key, value, headers),
         trace=None,
         labels=(stage,),
     )
@@ -115,11 +137,11 @@ def dead_letter_of(record: Any, ledger: PartitionLedger, stage: str, error: Work
 def without_texts(row: Row) -> Row:
     """Return a trace's row with its texts dropped and their digest kept."""
     trace = msgspec.json.decode(row.value or b"", type=Trace)
-    redacted = msgspec.structs.replace(trace, reasoning=None, raw=None, level="redacted")
-    return _sealed(row.key, encode(redacted), row.headers)
+    redacted = msgspec.structs.replace(trace, reasoning=None, raw=None, sealed=UNSET, level="redacted")
+    return _digested(row.key, encode(redacted), row.headers)
 
 
-def _sealed(key: bytes | None, value: bytes, headers: Headers) -> Row:
+def _digested(key: bytes | None, value: bytes, headers: Headers) -> Row:
     """Return a row with the digest of its content; one that it carried before is replaced."""
     kept = [(name, content) for name, content in headers if name != content_digest.HEADER]
     return Row(key, value, [*kept, content_digest.header(key, value)])

@@ -60,7 +60,7 @@ class Pipeline:
         self._policies = policies
         self._admission = state.admission
         self._deferred = state.deferred
-        self._outputs = Outputs(state.settings.instance, judge, exceptions)
+        self._outputs = Outputs(state.settings.instance, judge, exceptions, state.protection)
         self._publisher = publisher
         self._on_verdict = on_verdict
         self._buffer = state.buffer
@@ -177,12 +177,14 @@ class Pipeline:
         self._buffer.take(held_bytes(record))
         deaths = ledger.deaths(record.offset, record.timestamp) or 0
         if deaths >= FATAL_DEATHS:
-            self._publisher.submit(dead_letter_of(record, ledger, "engine", fatal(deaths), deaths))
+            self._publisher.submit(
+                dead_letter_of(record, ledger, "engine", fatal(deaths), deaths, protect=self._state.protection)
+            )
             return None
         try:
             return decode_message(record.value)
         except DecodeError as error:
-            self._publisher.submit(dead_letter_of(record, ledger, "decode", error))
+            self._publisher.submit(dead_letter_of(record, ledger, "decode", error, protect=self._state.protection))
             return None
 
     def _work(self, message: Message, record: Any, ledger: PartitionLedger) -> Work:

@@ -53,14 +53,20 @@ class DataPlane:
         exceptions: ExceptionSource | None = None,
         others_busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Build the parts; nothing connects. ``others_busy`` tells whether somebody else uses the judge now."""
+        """Build the parts; nothing connects. ``others_busy`` tells whether somebody else uses the judge now.
+
+        Raises:
+            ConfigError: ``erasure = on`` without a ``digest_key`` that can be used.
+
+        """
         exceptions = exceptions or NoExceptions()
         self._settings = settings
         self._state = State(settings, metrics)
         self._cluster = Cluster(settings)
+        self._sealer = self._state.protection.sealer
         self._delivery = Delivery(settings, metrics, self._state.must_not_send)
         self._publisher = Publisher(self._state, self._delivery)
-        rehearsed = ShadowOutput(settings, judge, exceptions=exceptions)
+        rehearsed = ShadowOutput(settings, judge, exceptions=exceptions, protect=self._state.protection)
         self._shadow = Shadow(settings, judge, policies, metrics, rehearsed)
         self._pipeline = Pipeline(
             self._state,
@@ -90,6 +96,8 @@ class DataPlane:
     async def start(self) -> None:
         """Start to join and to work; returns at once, whether Kafka is there or not."""
         self._state.guard.beat()
+        if self._sealer is not None:
+            self._sealer.start()
         jobs = (
             self._intake.run(),
             self._refill.run(),
@@ -168,6 +176,8 @@ class DataPlane:
             self._cluster.close(),
             self._shadow.stop(_LEAVE_S),
         )
+        if self._sealer is not None:
+            await self._sealer.stop()
 
     async def _release(self, lost: bool) -> None:  # noqa: FBT001  (a callback)
         """Give all partitions back, because the group rebalances or this worker joins it anew."""

@@ -97,6 +97,7 @@ class Publisher:
 
     async def _publish(self, partition: int, outcomes: list[Outcome]) -> list[Outcome]:
         """Write outcomes; return what is to be published in place of those that Kafka refused."""
+        await self._state.protection.published()
         self._state.check_stall()
         traces = [outcome.trace for outcome in _kept(outcomes) if outcome.trace is not None]
         await self._write_traces(partition, traces)
@@ -121,12 +122,12 @@ class Publisher:
 
     async def _write(self, partition: int, topic: OutcomeTopic, outcomes: list[Outcome]) -> list[Outcome]:
         name = self._settings.topic(topic)
-        refused = [_instead(outcome, name) for outcome in outcomes if not self._fits(name, outcome.row)]
+        refused = [self._instead(outcome, name) for outcome in outcomes if not self._fits(name, outcome.row)]
         fitting = [outcome for outcome in outcomes if self._fits(name, outcome.row)] if refused else outcomes
         positions = await self._delivery.write(name, partition, [outcome.row for outcome in fitting])
         for outcome, position in zip(fitting, positions, strict=True):
             if position is None:
-                refused.append(_instead(outcome, name))
+                refused.append(self._instead(outcome, name))
             elif outcome.ledger.complete(outcome.record.offset, Place(topic, position)):
                 self._count(outcome)
         return refused
@@ -142,6 +143,17 @@ class Publisher:
         if outcome.suppressed:
             self._metrics.suppressions.inc()
 
+    def _instead(self, outcome: Outcome, topic: str) -> Outcome:
+        """Return what is published where Kafka refused an outcome: a dead letter, or the same again."""
+        offset = outcome.record.offset
+        if outcome.topic == "dead-letters":
+            logger.error(
+                "dead letter of offset %d is above the limit of %s; raise its max.message.bytes", offset, topic
+            )
+            return outcome
+        error = OutputTooLarge(f"the verdict is above max.message.bytes of {topic}")
+        return dead_letter_of(outcome.record, outcome.ledger, "publish", error, protect=self._state.protection)
+
     def _settle(self, outcome: Outcome) -> None:
         if outcome.ledger.closed:
             self._metrics.epoch_drops.inc()
@@ -155,13 +167,3 @@ def _size_bytes(row: Row) -> int:
 
 def _kept(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return [outcome for outcome in outcomes if not outcome.ledger.closed]
-
-
-def _instead(outcome: Outcome, topic: str) -> Outcome:
-    """Return what is published where Kafka refused an outcome: a dead letter, or the same again."""
-    offset = outcome.record.offset
-    if outcome.topic == "dead-letters":
-        logger.error("dead letter of offset %d is above the limit of %s; raise its max.message.bytes", offset, topic)
-        return outcome
-    text = f"the verdict is above max.message.bytes of {topic}"
-    return dead_letter_of(outcome.record, outcome.ledger, "publish", OutputTooLarge(text))

@@ -20,6 +20,7 @@ from worker.policy.model import Rehearsal
 from worker.records import Message, Timing
 from worker.stream.delivery import Delivery
 from worker.stream.outputs import Outputs, without_texts
+from worker.stream.protection import NO_PROTECTION, Protection
 from worker.stream.work import Row
 
 ShadowTopic = Literal["shadow-verdicts", "shadow-traces"]
@@ -54,6 +55,7 @@ class ShadowOutput:
         judge: Judge,
         delivery: Delivery | None = None,
         exceptions: ExceptionSource | None = None,
+        protect: Protection = NO_PROTECTION,
     ) -> None:
         """Connect nothing yet.
 
@@ -62,9 +64,11 @@ class ShadowOutput:
             judge: whose model stands in the verdicts.
             delivery: what writes; one with a producer and counters of its own by default.
             exceptions: those of live verdicts, so that a comparison shows what the policy changes alone.
+            protect: the worker's; keys are published by its login, since rehearsals' own may not.
 
         """
-        self._outputs = Outputs(settings.instance, judge, exceptions)
+        self._outputs = Outputs(settings.instance, judge, exceptions, protect)
+        self._protect = protect
         self._names: dict[ShadowTopic, str] = {name: settings.topic(name) for name in get_args(ShadowTopic)}
         self._delivery = delivery or Delivery(shadow_settings(settings), Metrics(CollectorRegistry()))
 
@@ -77,6 +81,7 @@ class ShadowOutput:
             rehearsed.record, rehearsed.message, rehearsed.judgement, rehearsed.rehearsal, rehearsed.timing
         )
         partition = rehearsed.record.partition
+        await self._protect.published()
         if trace is not None and not await self._write("shadow-traces", partition, trace):
             await self._write("shadow-traces", partition, without_texts(trace))
         return await self._write("shadow-verdicts", partition, verdict)

@@ -14,6 +14,7 @@ from worker.stream.buffer import MIB, Buffer
 from worker.stream.deferred import Deferred
 from worker.stream.ledger import Ledger
 from worker.stream.overload import Overload, declared
+from worker.stream.protection import protection
 from worker.stream.stall import StallGuard
 from worker.stream.work import Work
 
@@ -39,11 +40,17 @@ class State:
         stalled: set when it did, until the group is joined anew.
         failure: the error that ends this worker; none while it is well.
         failed: set with ``failure``.
+        protection: what happens to people's words before they are written.
 
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Start empty."""
+        """Start empty.
+
+        Raises:
+            ConfigError: ``erasure = on`` without a ``digest_key`` that can be used.
+
+        """
         self.settings = settings
         self.metrics = metrics
         self.buffer = Buffer(settings)
@@ -60,6 +67,7 @@ class State:
         self.stalled = asyncio.Event()
         self.failure: WorkerError | None = None
         self.failed = asyncio.Event()
+        self.protection = protection(settings, metrics, self.fail)
 
     def close_ledgers(self) -> None:
         """Give every partition away: whatever still arrives for it is dropped."""

@@ -65,7 +65,8 @@ class Vitals:
             return _STALE
         if self._exceptions.stale():
             return _STALE_EXCEPTIONS
-        return self.paused or self._publish_trouble()
+        sealer = self._state.protection.sealer
+        return self.paused or self._publish_trouble() or (sealer.trouble if sealer is not None else None)
 
     def reasons(self) -> list[str]:
         """Return everything that is wrong."""
