@@ -89,6 +89,12 @@ class _Batch:
 class _OldBatch(_LegacyRecordBatchPy):  # type: ignore[misc]  # final for users, and the one that cannot crash
     """A batch of the formats before Kafka 0.11, which brokers of version 4 no longer send."""
 
+    def __init__(self, raw: memoryview, magic: int) -> None:
+        try:
+            super().__init__(raw, magic)
+        except _GARBLED as error:
+            raise _corrupt(error) from None
+
     def __iter__(self) -> Iterator[Any]:
         try:
             yield from super().__iter__()

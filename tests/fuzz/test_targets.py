@@ -36,6 +36,17 @@ FOUND: tuple[tuple[str, bytes], ...] = (
     ("commit-metadata", b'{"a":' + _DEEP),
     ("dead-letter", joined(b'{"a":' + _DEEP, seeds.letter_headers(), b"x")),
     ("dead-letter", joined(b"{}", seeds.letter_headers().replace(b"attempts=1", b"attempts=" + b"9" * 5000))),
+    # A batch of an old format whose length is another: an assertion of the library's.
+    (
+        "batch",
+        base64.b64decode(
+            "dwAAAAAAAP//////AAAAA0wAAAAGa2V5HnZhbHVldmFsdWV2YWx1ZQQIbmFtZQIxCm90aGVyAUwAAAIGa2V5HnZhbHVldmFs"
+            "dWV2YWx1ZQQIbmFtZQIxCm90aGVyAUwAAAQGa2V5HnZhbHVldmFsdWV2YWx1ZQQIbmFtZQIxCm90aGVyAQAAAAAAAAAAAAAA"
+            "pv////8CtbJsMQAAAAAAAgAAAYvP5WgAAAABi8/laAD//////////////////wAAAANMAAAABmtleR52YWx1ZXZhbHVldmFs"
+            "dWUECG5hbWUCMQpvdGhlcgFMAAACBmtleR52YWx1ZXZhbHVldmFsdWUECG5hbWUCMQpvdGhlcgFMAAAEBmtleR52YWx1ZXZh"
+            "bHVldmFsdWUECG5hbWUCMQpvdGhlcgE="
+        ),
+    ),
     # A batch whose lengths lead out of it, under a checksum that fits: the process ended with a segmentation fault.
     (
         "batch",
