@@ -8,7 +8,6 @@ is away. Errors come out as this program's (``worker/kafka_errors.py``).
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -21,7 +20,7 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.structs import RecordMetadata
 
-from worker import credentials, kafka_records
+from worker import clock, credentials, kafka_records
 from worker.config import Settings
 from worker.errors import BrokerAway, ConfigError, TopicMissing
 from worker.kafka_errors import translated
@@ -319,7 +318,7 @@ def cloud_event(kind: str, source: str, event_id: str | None = None) -> list[Hea
         "ce_id": event_id or uuid.uuid4().hex,
         "ce_type": f"rsafe.{kind}",
         "ce_source": source,
-        "ce_time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "ce_time": clock.utc_now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
     return [(name, value.encode()) for name, value in fields.items()]
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from msgspec import Struct
 
-from worker import kafka
+from worker import clock, kafka
 from worker.config import Settings
 from worker.errors import UsageError
 from worker.policy.acks import Applied, Roll, read_roll
@@ -145,7 +144,7 @@ async def rollback(
             target.policy.encode(),
             version=_next_version(view, scope.key),
             reason=f"rollback to version {target.version}",
-            updated_at=datetime.now(UTC),
+            updated_at=clock.utc_now(),
         )
         return await _publish(log, settings, view, scope, raw, wait_s)
 
@@ -182,7 +181,7 @@ async def promote(
             last.policy.encode(),
             version=_next_version(view, scope.key),
             reason=f"promoted from {shadow} version {last.version}",
-            updated_at=datetime.now(UTC),
+            updated_at=clock.utc_now(),
         )
         published = await _publish(log, settings, view, scope, raw, wait_s)
         if published.decision != "accepted":
@@ -252,7 +251,7 @@ async def _opened(settings: Settings) -> AsyncIterator[PolicyLog]:
 async def _view(log: PolicyLog, settings: Settings) -> _View:
     book, entries, records = await read_book(log)
     ahead = book.copy()
-    for _, entry in decide_all(book, records, by=settings.instance, now=datetime.now(UTC)):
+    for _, entry in decide_all(book, records, by=settings.instance, now=clock.utc_now()):
         ahead.add(entry)
     return _View(book=book, ahead=ahead, entries=_first_words(entries), records=records)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from typing import Final
 
 from msgspec import UNSET
 
-from worker import dead_letter, kafka
+from worker import clock, dead_letter, kafka
 from worker.config import Settings
 from worker.errors import BrokerAway, Disposition, WorkerError
 from worker.metrics import Metrics
@@ -224,9 +223,7 @@ class PolicyStore:
         Records that wait for their golden cases are held, and asked about again each time.
         """
         records = [*self._held.values(), *records]
-        made = decide_all(
-            book, records, by=self._settings.instance, now=dt.datetime.now(dt.UTC), gate=self._trials.gate
-        )
+        made = decide_all(book, records, by=self._settings.instance, now=clock.utc_now(), gate=self._trials.gate)
         if made:
             self._written.update({record.place: (record, entry) for record, entry in made})
             await log.append(entry for _, entry in made)
@@ -289,7 +286,7 @@ class PolicyStore:
             version=accepted.policy.version if accepted else None,
             digest=accepted.digest if accepted else None,
             offset=last.offset if last else 0,
-            applied_at=dt.datetime.now(dt.UTC),
+            applied_at=clock.utc_now(),
             repeated=repeated or UNSET,
         )
         self._announcements.put(

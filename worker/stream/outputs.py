@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
-from worker import content_digest, dead_letter, kafka, trace_context
+from worker import clock, content_digest, dead_letter, kafka, trace_context
 from worker.dead_letter import Failure, Headers
 from worker.errors import WorkerError
 from worker.exceptions.source import ExceptionSource, NoExceptions
@@ -83,7 +82,7 @@ class Outputs:
     ) -> tuple[Verdict, Row, Row | None]:
         """Draw the verdict; return it, its row, and the row of the trace if the policy wants one."""
         decided, trace = verdict(attempt, judgement, policy)
-        time = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
+        time = clock.utc_now().isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
         passed_on = trace_context.passed_on(record.headers)
         row = self._verdict_row(record, decided, time, passed_on)
         if trace is None:
@@ -122,7 +121,7 @@ def dead_letter_of(
 ) -> Outcome:
     """Build the dead letter of a record: its key, value and headers byte for byte (or sealed), and why after them."""
     failure = Failure.of(stage, error, attempts)
-    plain = dead_letter.headers(record.headers, failure, source_of(record), dt.datetime.now(dt.UTC))
+    plain = dead_letter.headers(record.headers, failure, source_of(record), clock.utc_now())
     value, headers = protect.letter(record, plain)
     return Outcome(
         record=record,
