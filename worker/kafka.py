@@ -213,6 +213,24 @@ def fence(producer: AIOKafkaProducer, must_not_send: Callable[[], bool]) -> None
     producer.client.send = asked
 
 
+def on_heartbeat(consumer: AIOKafkaConsumer, heard: Callable[[float], None]) -> None:
+    """Call ``heard`` whenever the group answers that a started consumer is its member.
+
+    It is told when the group was asked, in seconds of ``time.monotonic``: the answer may have been on its way long.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001  (aiokafka tells nobody about its heartbeats)
+    beat = coordinator._do_heartbeat  # noqa: SLF001  (as above)
+
+    async def told() -> bool:
+        asked_s = time.monotonic()
+        answered = bool(await beat())
+        if answered:
+            heard(asked_s)
+        return answered
+
+    coordinator._do_heartbeat = told  # noqa: SLF001  (as above)
+
+
 async def _ended_well(ending: Coroutine[Any, Any, None], timeout_s: float) -> bool:
     """Run a coroutine to its end, for so long, and tell whether it got there."""
     task = asyncio.create_task(ending)

@@ -66,6 +66,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._metrics = state.metrics
         self._release = release
         self._fail = state.fail
+        self._guard = state.guard
         self._topic = state.settings.topic("messages")
         self._opening: asyncio.Task[None] | None = None
         self.consumer: Any = None
@@ -93,12 +94,14 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         # A member that died holds the group up until its session ends.
         patience_s = self._settings.rebalance_timeout_s + self._settings.kafka_timeout_s
         await kafka.start(consumer, self._settings, timeout_s=patience_s)
+        kafka.on_heartbeat(consumer, self._guard.heard)
 
     async def leave(self, timeout_s: float) -> None:
         """Leave the group and disconnect."""
         self._stop_opening()
         self.open.clear()
         self.joined.clear()
+        self._guard.left()
         consumer, self.consumer = self.consumer, None
         if consumer is not None:
             await kafka.close(consumer, timeout_s)
@@ -126,6 +129,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         lost = self.consumer is None or not kafka.is_member(self.consumer)
         logger.info("partitions %s revoked%s", sorted(tp.partition for tp in revoked), ", lost already" if lost else "")
         await asyncio.wait([spawn(self._release(lost), self._fail)])
+        # No heartbeat is sent while the group is joined.
+        self._guard.left()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Pause, and open in a task: read-back takes long, and no heartbeat is sent in here."""
@@ -133,6 +138,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             # The group settled while this worker was leaving it.
             return
         self.consumer.pause(*assigned)
+        self._guard.joined()
         self._metrics.rebalances.inc()
         self.halted.clear()
         self._metrics.halted_partitions.set(0)

@@ -37,7 +37,7 @@ class State:
         deferred: what is past its tenant's queue.
         overload: what is left out, by tenant.
         guard: notices that this process stood still.
-        stalled: set when it did, until the group is joined anew.
+        stalled: set when it did, or when the group was silent, until the group is joined anew.
         failure: the error that ends this worker; none while it is well.
         failed: set with ``failure``.
         protection: what happens to people's words before they are written.
@@ -75,19 +75,20 @@ class State:
             self.ledger.close(ledger.partition)
 
     def check_stall(self) -> None:
-        """Give every partition away if this process stood still: they may have another owner already."""
-        stalled_s = self.guard.stalled_s()
-        if stalled_s:
-            logger.error(
-                "this process stood still for %.1f s; what is not published is left to the next owner", stalled_s
-            )
+        """Give every partition away if this process stood still or is cut off: others may own them already."""
+        stalled_s, silent_s = self.guard.stalled_s(), self.guard.silent_s()
+        if stalled_s or silent_s:
+            what = "this process stood still" if stalled_s else "the group has not answered"
+            text = "%s for %.1f s; what is not published is left to the next owner"
+            logger.error(text, what, stalled_s or silent_s)
             self.close_ledgers()
             self.stalled.set()
+            self.guard.left()
         self.guard.beat()
 
     def must_not_send(self) -> bool:
         """Tell whether the partitions may be someone else's: asked right before bytes leave for Kafka."""
-        return self.stalled.is_set() or self.guard.stalled_s() > 0
+        return self.stalled.is_set() or self.guard.stalled_s() > 0 or self.guard.silent_s() > 0
 
     def fail(self, error: WorkerError) -> None:
         """Note an error that must end the worker; the first one counts."""
