@@ -73,20 +73,19 @@ class TopicsReport(Struct, frozen=True):
 
 def catalogue(prefix: str) -> tuple[TopicSpec, ...]:
     """Return all topics in the order in which they are made and grown: ``messages`` comes last."""
-    log_append_time = {"message.timestamp.type": "LogAppendTime"}
-    messages = TopicSpec(prefix + "messages", _appended(_WEEK_MS, 2 * _MIB) | log_append_time)
+    messages = TopicSpec(prefix + "messages", _appended(_WEEK_MS, 2 * _MIB))
 
     def output(name: str, retention_ms: int, max_message_bytes: int = 3 * _MIB) -> TopicSpec:
         return TopicSpec(prefix + name, _appended(retention_ms, max_message_bytes), follows=messages.name)
 
     return (
-        TopicSpec(prefix + "policies", _compacted(2 * _MIB) | log_append_time, single=True),
+        TopicSpec(prefix + "policies", _compacted(2 * _MIB), single=True),
         TopicSpec(prefix + "policy-history", _appended(_FOREVER, 3 * _MIB), single=True),
         TopicSpec(prefix + "commands", _appended(_WEEK_MS, 1 * _MIB), single=True),
         TopicSpec(prefix + "replays", _appended(_FOREVER, 1 * _MIB), single=True),
         # An erased key leaves the brokers' disks when its segment is compacted: within a day of the next record.
         TopicSpec(prefix + "subject-keys", _compacted(1 * _MIB) | {"max.compaction.lag.ms": str(_DAY_MS)}, single=True),
-        TopicSpec(prefix + "erasures", _appended(_FOREVER, 1 * _MIB) | log_append_time, single=True),
+        TopicSpec(prefix + "erasures", _appended(_FOREVER, 1 * _MIB), single=True),
         output("verdicts", _MONTH_MS),
         output("traces", _MONTH_MS),
         output("dead-letters", _MONTH_MS, 4 * _MIB),
@@ -96,7 +95,7 @@ def catalogue(prefix: str) -> tuple[TopicSpec, ...]:
         # What was replaced is kept as long as verdicts are: a replay asks which exceptions a message's time had.
         TopicSpec(
             prefix + "exceptions",
-            _compacted(1 * _MIB) | log_append_time | {"retention.ms": "-1", "min.compaction.lag.ms": str(_MONTH_MS)},
+            _compacted(1 * _MIB) | {"retention.ms": "-1", "min.compaction.lag.ms": str(_MONTH_MS)},
             follows=messages.name,
         ),
         output("policy-applied", _MONTH_MS),
@@ -122,7 +121,13 @@ def _compacted(max_message_bytes: int) -> dict[str, str]:
 
 
 def _common(max_message_bytes: int) -> dict[str, str]:
-    return {"max.message.bytes": str(max_message_bytes), "unclean.leader.election.enable": "false"}
+    # The broker's clock stamps every record: one that a worker stamps an hour ahead is refused, and one that it
+    # stamps a month ago counts as old enough to be deleted.
+    return {
+        "max.message.bytes": str(max_message_bytes),
+        "message.timestamp.type": "LogAppendTime",
+        "unclean.leader.election.enable": "false",
+    }
 
 
 def plan(specs: Iterable[TopicSpec], existing: Mapping[str, int], partitions: int) -> Plan:
