@@ -10,6 +10,8 @@ STAMP := $(VENV)/.installed
 UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 
+CHAOS := tests/chaos/results/long.json
+
 # Of what uv says, only the downloads of 100 MiB and more and the totals.
 BRIEFLY := '/^ *[-+~] /d; /Downloaded /d; /Downloading .*([0-9]\{1,2\}\./d; s/^ */setup: /'
 
@@ -20,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_HTTP_RETRIES ?= 10
 export UV_HTTP_TIMEOUT ?= 120
 
-.PHONY: help setup demo test test-long train-smoke check bench fuzz soak generate lock clean
+.PHONY: help setup demo test test-long chaos train-smoke check bench fuzz soak generate lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +37,13 @@ test: $(STAMP) ## the suite, real broker and real engine included
 
 test-long: $(STAMP) ## what takes minutes for a single test: the 7B recipe shrunken, long plans
 	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m long
+
+chaos: $(STAMP) ## the long chaos plan, about 25 minutes: faults from twelve seeds; writes the README's table
+	@status=0; \
+	$(VENV)/bin/python -m tests.chaos --seeds 10 --out $(CHAOS) || status=1; \
+	$(VENV)/bin/python -m tests.chaos --engine real --seeds 2 --messages 400 --faults 4 --out $(CHAOS) || status=1; \
+	$(VENV)/bin/python -m tests.chaos.report $(CHAOS) README.md; \
+	exit $$status
 
 train-smoke: $(STAMP) ## supervised training and GRPO end to end on a handful of rows, along a pinned trajectory
 	@$(VENV)/bin/python -m pytest tests/train/test_smoke.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -107,6 +108,31 @@ async def test_a_second_worker_comes_and_goes(broker: KafkaAddress, topic_prefix
         await outcomes.until(_COUNT // 2, 60)
         await worker.start()
         await outcomes.until(_COUNT, 120)
+        await outcomes.poll()
+
+        assert set(outcomes.counts) == sent
+        assert set(outcomes.counts.values()) == {1}
+
+
+async def test_ctrl_c_in_the_middle_drains_and_loses_nothing(
+    broker: KafkaAddress, topic_prefix: str, worker: Worker
+) -> None:
+    """SIGINT to the whole process group: what is in the judge is published, exit 0, and the next one does the rest."""
+    sent = await produce(broker.bootstrap_servers, f"{topic_prefix}messages", messages(1500, "hello [sleep:500]"))
+    async with Outcomes(broker.bootstrap_servers, f"{topic_prefix}verdicts") as outcomes:
+        first = await worker.start()
+        await outcomes.until(200, 60)
+        before = len(outcomes.counts)
+        os.killpg(first.pid, signal.SIGINT)
+
+        assert first.wait(40) == 0
+
+        await outcomes.poll()
+
+        assert before < len(outcomes.counts) < len(sent)
+
+        await worker.start()
+        await outcomes.until(len(sent), 120)
         await outcomes.poll()
 
         assert set(outcomes.counts) == sent
