@@ -27,7 +27,7 @@ _MISSED: Final = 50
 _MISSED_S: Final = 6.0
 #: A broker without a disk ends by itself, once it writes.
 _DISK_FULL_S: Final = 30.0
-_WATCHDOG_S: Final = 60.0
+_WATCHDOG_S: Final = 150.0
 _STORM_MEMBERS: Final = 4
 _BURSTS: Final = 6
 _BURST_STOPPED_S: Final = 0.5

@@ -48,7 +48,7 @@ _ENGINES: Final[dict[str, dict[str, Any]]] = {
         "max_num_seqs": 16,
         "reasoning_max_tokens": 16,
         # Longer than the slowest step of a warm-up on a busy machine.
-        "engine_stall_timeout_s": 20,
+        "engine_stall_timeout_s": 60,
         "session_timeout_s": 10,
     },
 }
