@@ -204,15 +204,21 @@ async def engine_pause(rig: Rig, fault: Fault) -> None:
 
 
 async def _hurt_engine(rig: Rig, worker: Worker, number: signal.Signals) -> None:
-    assert worker.engines, "the engine is a process of its own"
+    # Python's own helper is no engine: stopped, it could not end either.
+    engine = [pid for pid in worker.engines if not any("resource_tracker" in part for part in _command(pid))]
+    assert engine, "the engine is a process of its own"
     worker.asked = True
-    for pid in worker.engines:
+    for pid in engine:
         os.kill(pid, number)
     code = await worker.ended(_WATCHDOG_S)
     if code != 1:
         rig.fleet.trouble.append(f"{worker.instance} ended with {code} after its engine's death")
     await rig.fleet.kill(worker)
     rig.fleet.revive()
+
+
+def _command(pid: int) -> list[str]:
+    return psutil.Process(pid).cmdline()
 
 
 @contextmanager
