@@ -22,6 +22,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_HTTP_RETRIES ?= 10
 export UV_HTTP_TIMEOUT ?= 120
 
+# Half of the time of a test is waiting. What needs the engine stays in one process (tests/conftest.py).
+SIDE_BY_SIDE := -n $(or $(JOBS),2) --dist loadgroup --no-loadscope-reorder
+
 .PHONY: help setup demo test test-long chaos train-smoke check bench fuzz soak generate lock clean
 
 help: ## show this list
@@ -32,8 +35,8 @@ setup: $(STAMP) ## build .venv (LOCK=deploy/gpu.lock for a machine with a GPU)
 demo: $(STAMP) ## everything once, live: Kafka, worker, three tenants, a policy change
 	@$(VENV)/bin/rsafe demo
 
-test: $(STAMP) ## the suite, real broker and real engine included
-	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m "not long"
+test: $(STAMP) ## the suite, real broker and real engine included (JOBS=2 processes)
+	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
 
 test-long: $(STAMP) ## what takes minutes for a single test: the 7B recipe shrunken, long plans
 	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m long

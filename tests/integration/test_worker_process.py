@@ -94,6 +94,29 @@ async def test_killed_three_times_it_leaves_one_verdict_each(
         assert set(outcomes.counts.values()) == {1}
 
 
+async def test_signals_for_debugging_tell_no_text(
+    broker: KafkaAddress, topic_prefix: str, worker: Worker, tmp_path: Path
+) -> None:
+    """SIGUSR1 writes where the threads are and no value, SIGUSR2 is nothing; the worker goes on, and ends in order."""
+    process = await worker.start()
+    sent = await produce(
+        broker.bootstrap_servers, f"{topic_prefix}messages", messages(20, "my secret plan [sleep:2000]")
+    )
+    async with Outcomes(broker.bootstrap_servers, f"{topic_prefix}verdicts") as outcomes:
+        await outcomes.until(1, 60)
+        process.send_signal(signal.SIGUSR2)
+        process.send_signal(signal.SIGUSR1)
+        await line_with(tmp_path / "run-1.err", "Current thread", process)
+        await outcomes.until(20, 60)
+        assert set(outcomes.counts) == sent
+    process.terminate()
+
+    assert process.wait(40) == 0
+    said = (tmp_path / "run-1.err").read_text()
+    assert "secret plan" not in said
+    assert "run_forever" in said
+
+
 async def test_a_second_worker_comes_and_goes(broker: KafkaAddress, topic_prefix: str, worker: Worker) -> None:
     """Two workers on 8 partitions, one stopped and started in the middle: none missing, no verdict twice."""
     await worker.start()

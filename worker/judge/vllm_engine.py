@@ -44,7 +44,8 @@ from worker.judge.watchdog import Watchdog
 logger: Final = logging.getLogger(__name__)
 #: Blocks of the prefix cache on CPU: whole blocks are shared, so small ones share more of a policy.
 _CPU_BLOCK_TOKENS: Final = 32
-_STOP_S: Final = 5.0
+#: Nothing is in flight by then, and an engine holds nothing that has to be put away.
+_STOP_S: Final = 1.0
 
 
 class VllmEngine:
