@@ -22,8 +22,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_HTTP_RETRIES ?= 10
 export UV_HTTP_TIMEOUT ?= 120
 
-# Half of the time of a test is waiting. What needs the engine stays in one process (tests/conftest.py).
-SIDE_BY_SIDE := -n $(or $(JOBS),2) --dist loadgroup --no-loadscope-reorder
+# Half of the time of a test is waiting. What needs the engine stays in one process (tests/support/scheduling.py).
+SIDE_BY_SIDE := -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-long chaos train-smoke check bench fuzz soak generate lock clean
 

@@ -15,11 +15,12 @@ from collections.abc import Generator, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import hypothesis
 import pytest
 
+from tests.support.scheduling import ByFile, start
 from tests.support.sweep import Sweep
 from worker import jars
 from worker.broker import Broker, BrokerConfig
@@ -58,19 +59,13 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Part the suite for ``-n``: all that needs the engine goes to one process, else a file goes as a whole.
-
-    What waits longest comes first, so that no process is left alone with it at the end.
-    """
-    for item in items:
-        group = "engine" if item.get_closest_marker("engine") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_start)
+    """Start with what takes longest; the sort is stable."""
+    items.sort(key=start)
 
 
-def _start(item: pytest.Item) -> int:
-    """Order by need; the sort is stable."""
-    return next((place for place, need in enumerate(("engine", "broker")) if item.get_closest_marker(need)), 2)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Share a run among processes by files."""
+    return ByFile(config, log)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
