@@ -23,7 +23,16 @@ _SEGMENT: Final = re.compile(r"\d{20}\.log")
 _PARTITION: Final = re.compile(r"(?P<topic>.+)-\d+")
 #: Topics whose records hold ids, numbers and digests, and no word of a user.
 CLOSED: Final = frozenset(
-    {"commands", "policy-applied", "replay-verdicts", "shadow-verdicts", "verdicts", "__consumer_offsets"}
+    {
+        "commands",
+        "erasures",
+        "policy-applied",
+        "replay-verdicts",
+        "shadow-verdicts",
+        "subject-keys",
+        "verdicts",
+        "__consumer_offsets",
+    }
 )
 #: Topics of reasoning: their texts follow the policy's level.
 TRACES: Final = frozenset({"replay-traces", "shadow-traces", "traces"})
