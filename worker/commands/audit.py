@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,18 +17,14 @@ from worker.audit.explain_find import Hint
 from worker.audit.integrity import with_integrity
 from worker.audit.seals import seal_outcomes
 from worker.audit.span import Span, parse_time
-from worker.audit.verify import Progress, verify
+from worker.audit.verify import verify
 from worker.audit.verify_report import Report
 from worker.commands import audit_erase, audit_export, audit_overrides, audit_show, options
-from worker.commands.options import settings_from
+from worker.commands.common import command_settings, told
 from worker.config import Settings
 from worker.errors import UsageError
-from worker.logs import configure
 
 app: Final = typer.Typer(help="Prove that every message has its outcome, and explain verdicts.", no_args_is_help=True)
-
-#: Time between two lines of progress on a terminal, in seconds.
-_TELL_S: Final = 0.5
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TimeFrom = Annotated[
@@ -58,7 +52,7 @@ def verify_command(
     extra: options.Set = None,
 ) -> None:
     """Prove from the topics that each message has exactly one outcome; exit 1 if a list is not empty."""
-    settings = _settings(config, bootstrap_servers, topic_prefix, extra)
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     now_ms = round(time.time() * 1000)
     span = Span(
         from_ms=None if time_from is None else parse_time(time_from, now_ms),
@@ -83,7 +77,7 @@ def verify_command(
 
 
 async def _verify(settings: Settings, span: Span, *, integrity: bool, seals: Path | None) -> Report:
-    with _progress() as progress:
+    with told() as progress:
         report, logs = await verify(settings, span, progress)
         return await with_integrity(settings, report, logs, seals) if integrity else report
 
@@ -98,7 +92,7 @@ def seal_command(
     extra: options.Set = None,
 ) -> None:
     """Write Merkle roots of new verdicts and dead letters to a file; keep it where Kafka's owner cannot write."""
-    settings = _settings(config, bootstrap_servers, topic_prefix, extra)
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     try:
         sealed = asyncio.run(seal_outcomes(settings, file))
     except OSError as error:
@@ -128,10 +122,10 @@ def explain_command(
     extra: options.Set = None,
 ) -> None:
     """Show message, policy, deciding clause, exact prompt, reasoning, and who was in force when."""
-    settings = _settings(config, bootstrap_servers, topic_prefix, extra, model=model, engine=engine)
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra, model=model, engine=engine)
     from_ms = None if time_from is None else parse_time(time_from, round(time.time() * 1000))
     hint = Hint(partition=partition, offset=offset, from_ms=from_ms)
-    with _progress() as progress:
+    with told() as progress:
         found = asyncio.run(explain(settings, wanted, tenant, hint, progress))
     if as_json:
         print(msgspec.json.encode(found).decode())
@@ -153,33 +147,3 @@ app.command("erase", epilog="Example: rsafe audit erase --tenant acme --author u
 )
 app.add_typer(audit_erase.hold_app, name="hold")
 app.command("overrides", epilog="Example: rsafe audit overrides --from -30d --json")(audit_overrides.overrides_command)
-
-
-def _settings(
-    config: Path | None,
-    bootstrap_servers: str | None,
-    topic_prefix: str | None,
-    extra: list[str] | None,
-    **more: object,
-) -> Settings:
-    settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix, **more)
-    configure(settings.log_level)
-    return settings
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """Lend something to be told of progress; it writes to a terminal on standard error, and else nowhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    told_s = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal told_s
-        if time.monotonic() - told_s > _TELL_S:
-            told_s = time.monotonic()
-            print(f"\r{done} of {total} records", end="", file=sys.stderr, flush=True)
-
-    yield tell
-    print("\r\033[K", end="", file=sys.stderr, flush=True)

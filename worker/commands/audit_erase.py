@@ -15,7 +15,8 @@ import typer
 from worker.audit.erase import Plan, erase, plan
 from worker.audit.holds import Request, delete_hold, holds, put_hold
 from worker.commands import options
-from worker.commands.audit_export import Json, command_settings, tell
+from worker.commands.audit_export import Json
+from worker.commands.common import command_settings, tell
 from worker.erasure_records import Erasure
 from worker.errors import UsageError
 from worker.records import encode

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from worker.audit.export import ExportReport, Format, export
 from worker.audit.retract import RetractReport, retract
 from worker.audit.span import parse_time
-from worker.audit.standing import Progress, Wanted
+from worker.audit.standing import Wanted
 from worker.audit.statement import Automated, Wish
 from worker.commands import options
-from worker.commands.options import settings_from
-from worker.config import Settings
-from worker.logs import configure
+from worker.commands.common import command_settings, tell, told
 from worker.records import Action
-from worker.show import visible
 
-#: Time between two lines of progress on a terminal, in seconds.
-_TELL_S: Final = 0.5
 #: Lines and counts of a list that are shown; ``--json`` has all.
 MOST_LINES: Final = 20
 
@@ -149,39 +141,3 @@ def wanted(time_from: str | None, time_to: str | None, tenant: str | None) -> Wa
         to_ms=None if time_to is None else parse_time(time_to, now_ms),
         tenant_id=tenant,
     )
-
-
-def command_settings(
-    config: Path | None, bootstrap_servers: str | None, topic_prefix: str | None, extra: list[str] | None
-) -> Settings:
-    """Return settings, with the log's level set."""
-    settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    configure(settings.log_level)
-    return settings
-
-
-def tell(report: msgspec.Struct | Sequence[msgspec.Struct], lines: Iterable[str], *, as_json: bool) -> None:
-    """Print a report as JSON, or as lines that cannot move the cursor."""
-    if as_json:
-        print(msgspec.json.encode(report).decode())
-        return
-    for line in lines:
-        print(visible(line, 2 * len(line) + 1))
-
-
-@contextmanager
-def told() -> Iterator[Progress | None]:
-    """Lend something to be told of progress; it writes to a terminal on standard error, and else nowhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    told_s = time.monotonic()
-
-    def say(done: int, total: int) -> None:
-        nonlocal told_s
-        if time.monotonic() - told_s > _TELL_S:
-            told_s = time.monotonic()
-            print(f"\r{done} of {total} records", end="", file=sys.stderr, flush=True)
-
-    yield say
-    print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -13,7 +13,8 @@ from worker.audit.overrides import OverridesReport, Ruling
 from worker.audit.overrides_log import override, read_overrides
 from worker.audit.report_words import percent
 from worker.commands import options
-from worker.commands.audit_export import MOST_LINES, Json, Tenant, TimeTo, command_settings, tell, wanted
+from worker.commands.audit_export import MOST_LINES, Json, Tenant, TimeTo, wanted
+from worker.commands.common import command_settings, tell
 from worker.override_records import Decision
 from worker.records import Action, Label
 

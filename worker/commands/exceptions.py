@@ -17,14 +17,13 @@ from msgspec import UNSET, Struct
 from worker.audit.exception_uses import Uses, read_uses
 from worker.audit.span import parse_time
 from worker.commands import options
-from worker.commands.options import settings_from
+from worker.commands.common import command_settings
 from worker.config import Settings
 from worker.errors import UsageError
 from worker.exception_records import ExceptionRecord
 from worker.exceptions import lifecycle
 from worker.exceptions.accept import MAX_DAYS
 from worker.exceptions.lifecycle import Current, Published, Wish
-from worker.logs import configure
 from worker.show import visible
 
 app: Final = typer.Typer(
@@ -84,7 +83,7 @@ def put_command(
     extra: options.Set = None,
 ) -> None:
     """Publish an exception and wait until it is in force; all of text, author and channel that are given must match."""
-    settings = _settings(config, extra, bootstrap_servers, topic_prefix)
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     wish = Wish(
         scope=scope,
         owner=owner,
@@ -112,7 +111,7 @@ def list_command(
     extra: options.Set = None,
 ) -> None:
     """Show every exception, expired and refused ones too, and how many verdicts each one changed."""
-    settings = _settings(config, extra, bootstrap_servers, topic_prefix)
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     rows = asyncio.run(_listed(settings, scope, time_from))
     _print(rows, [_line(row) for row in rows] or ["there is no exception"], as_json=as_json)
 
@@ -128,7 +127,7 @@ def show_command(
     extra: options.Set = None,
 ) -> None:
     """Show one exception whole: what it matches, for whom, why, until when, and how it fares."""
-    settings = _settings(config, extra, bootstrap_servers, topic_prefix)
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     row = asyncio.run(_shown(settings, key, time_from))
     _print(row, list(_lines(row)), as_json=as_json)
 
@@ -143,15 +142,9 @@ def delete_command(
     extra: options.Set = None,
 ) -> None:
     """End an exception (a tombstone) and wait until that counts; verdicts that named it keep its name."""
-    settings = _settings(config, extra, bootstrap_servers, topic_prefix)
+    settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     published = asyncio.run(lifecycle.delete(settings, key))
     _print(published, [_published_line(published)], as_json=as_json)
-
-
-def _settings(config: Any, extra: Any, bootstrap_servers: str | None, topic_prefix: str | None) -> Settings:
-    settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    configure(settings.log_level)
-    return settings
 
 
 def _text(text: str | None) -> str | None:

@@ -8,8 +8,9 @@ from worker.audit.export import ExportReport, Reason
 from worker.audit.intervals import interval
 from worker.audit.overrides import OverridesReport, Precision, Proposal
 from worker.audit.retract import RetractReport
-from worker.commands.audit_export import MOST_LINES, export_lines, retract_lines, tell
+from worker.commands.audit_export import MOST_LINES, export_lines, retract_lines
 from worker.commands.audit_overrides import overrides_lines
+from worker.commands.common import tell
 from worker.records import Source
 
 REASONS = tuple(Reason(tenant_id=f"t{n}", category=None, reason="no notice", count=n) for n in range(MOST_LINES + 5))
