@@ -41,10 +41,9 @@ class Results(Struct, frozen=True, kw_only=True):
 
 
 def merged(before: Results, after: Results) -> Results:
-    """Return a run with the targets of a later one in their places."""
-    newer = {one.target: one for one in after.outcomes}
-    kept = tuple(newer.get(one.target, one) for one in before.outcomes)
-    return structs.replace(before, date=after.date, outcomes=kept)
+    """Return a run with the targets of a later one in their places, and those that it did not have at its end."""
+    outcomes = {one.target: one for one in (*before.outcomes, *after.outcomes)}
+    return structs.replace(before, date=after.date, outcomes=tuple(outcomes.values()))
 
 
 def markdown(results: Results, targets: Mapping[str, Target]) -> str:
