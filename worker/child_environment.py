@@ -13,7 +13,7 @@ from typing import Final
 _WORDS: Final = frozenset(
     {"CREDENTIAL", "CREDENTIALS", "PASSPHRASE", "PASSWD", "PASSWORD", "SECRET", "SECRETS", "TOKEN"}
 )
-_KEY: Final = re.compile(r"(?:ACCESS|API|ENCRYPTION|PRIVATE|SIGNING)_?KEY", re.IGNORECASE)
+_KEY: Final = re.compile(r"(?:ACCESS|API|DIGEST|ENCRYPTION|PRIVATE|SIGNING)_?KEY", re.IGNORECASE)
 #: An address with a login in it, such as a proxy's.
 _LOGIN: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 

@@ -49,6 +49,7 @@ EXPECTED: Final[dict[str, str]] = {
     "reference_url": "a string",
     "dsa_category": "a string",
     "default_action": "one of review, hold, block",
+    "refuse_rungs": "a list of 'short_reasoning' and 'label_only'",
     "on_failure": "a map from status to action",
     "reasoning": "one of always, when_unsure, never",
     "trace": "one of full, redacted, none",

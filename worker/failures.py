@@ -16,7 +16,9 @@ from worker.errors import (
     DecodeError,
     EngineAborted,
     EngineDead,
+    ExceptionInvalid,
     FatalMessage,
+    KeysUnavailable,
     OffsetGone,
     OutputTooLarge,
     OwnershipLost,
@@ -85,6 +87,13 @@ FAILURES: Final[tuple[FailureRow, ...]] = (
         metrics=("rsafe_dead_letters",),
         follows="the last accepted version stays in force",
     ),
+    FailureRow(
+        what="an exception's record that breaks a rule",
+        errors=(ExceptionInvalid,),
+        stage="exception",
+        metrics=("rsafe_dead_letters",),
+        follows="its key has no exception from then on",
+    ),
     _verdict("a policy in force that cannot be judged by", "policy_invalid", follows="reserved: none comes into force"),
     _verdict("no policy of the tenant and no floor", "policy_missing", follows="action `review`"),
     _verdict(
@@ -146,6 +155,13 @@ FAILURES: Final[tuple[FailureRow, ...]] = (
         outcome="no outcome yet",
         metrics=("rsafe_publish_failures", "rsafe_commit_failures"),
         follows="tried again; intake waits, not ready",
+    ),
+    FailureRow(
+        what="keys of subjects cannot be read or written (`erasure` is on)",
+        errors=(KeysUnavailable,),
+        outcome="no outcome yet",
+        metrics=("rsafe_publish_failures",),
+        follows="tried again; intake waits, not ready; nothing goes out unsealed",
     ),
     FailureRow(
         what="the partition has another owner, or the process stood still",

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -20,16 +21,19 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 SCRIPTED = ("demo", "--engine", "scripted")
 
 
-async def ended(process: subprocess.Popen[bytes], folder: Path, timeout_s: float = 120) -> int:
+async def ended(
+    process: subprocess.Popen[bytes], folder: Path, family: Iterable[psutil.Process] = (), timeout_s: float = 120
+) -> int:
     """Wait for the end and return the exit code; nothing that the process had started is left.
 
     Args:
         process: the demonstration.
         folder: where it has its temporary files.
+        family: processes that it is known to have started.
         timeout_s: longest wait.
 
     """
-    family = descendants(process.pid)
+    family = {*family, *descendants(process.pid)}
 
     def gone() -> bool:
         family.update(descendants(process.pid))
@@ -81,8 +85,9 @@ async def test_a_signal_in_the_middle_ends_everything(
     log = tmp_path / "demo.log"
     with started(*SCRIPTED, log=log, env=environment) as process:
         await wait_until(lambda: len(descendants(process.pid)) > 1, what="broker and worker")
+        family = descendants(process.pid)
         process.send_signal(number)
-        assert await ended(process, tmp_path) == 130
+        assert await ended(process, tmp_path, family) == 130
 
 
 async def test_kept_it_runs_until_ctrl_c(tmp_path: Path, environment: dict[str, str]) -> None:

@@ -104,6 +104,9 @@ async def test_while_the_engine_is_dead_nothing_is_read(broker: KafkaAddress, to
         with pytest.raises(EngineDead):
             async with asyncio.timeout(30):
                 await plane.wait_failed()
+        # A poll that was under way may still take a record; afterwards intake waits, and clears this each time.
+        plane._state.buffer.changed.set()
+        await wait_until(lambda: not plane._state.buffer.changed.is_set(), what="intake waits")
         await send(settings, [message(2)])
 
         assert any("the engine process is gone" in reason for reason in plane.unready())

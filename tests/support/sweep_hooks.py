@@ -28,7 +28,9 @@ SHOW_TEXT: Final = (
     ("judge",),
     ("policy", "export"),
     ("policy", "get"),
+    ("policy", "history"),  # who wrote a version
     ("policy", "import"),
+    ("policy", "list"),
     ("send",),
 )
 _LINE: Final = Discreet("%(message)s")

@@ -46,6 +46,8 @@ def test_every_stage_of_a_dead_letter_has_a_row() -> None:
         stage = next((one.value for one in node.keywords if one.arg == "stage"), None)
         if ast.unparse(node.func) == "dead_letter_of":
             named.add(ast.literal_eval(node.args[2]))
+        elif ast.unparse(node.func).endswith("Failure.of") and isinstance(node.args[0], ast.Constant):
+            named.add(ast.literal_eval(node.args[0]))
         elif ast.unparse(node.func).endswith("Failure") and stage is not None:
             named.add(ast.literal_eval(stage))
 

@@ -30,7 +30,6 @@ from worker.records import Source
 
 logger: Final = logging.getLogger(__name__)
 
-_STAGE: Final = "exception"
 _RETRY_S: Final = 2.0
 _POLL_MS: Final = 200
 _CLOSE_S: Final = 2.0
@@ -124,7 +123,7 @@ class Refusals:
             for record, error in refused:
                 place = {"partition": record.partition, "offset": record.offset, "timestamp": record.timestamp}
                 source = Source(topic=settings.topic("exceptions"), **place)
-                failure = dead_letter.Failure.of(_STAGE, error)
+                failure = dead_letter.Failure.of("exception", error)
                 await kafka.send(
                     producer,
                     settings.topic("dead-letters"),
@@ -134,7 +133,7 @@ class Refusals:
                     partition=record.partition,
                     timeout_s=settings.kafka_timeout_s,
                 )
-                self._metrics.dead_letters.labels(stage=_STAGE).inc()
+                self._metrics.dead_letters.labels(stage="exception").inc()
         finally:
             await kafka.close(producer, _CLOSE_S)
 

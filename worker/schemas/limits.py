@@ -262,6 +262,24 @@ LIMITS: Final[tuple[Limit, ...]] = (
         ),
     ),
     Limit(
+        what="keys of subjects that a worker holds",
+        bound="subject_keys_held",
+        then="the one used longest ago is forgotten; the subject gets another one",
+        holders=("stream.sealer.Sealer._held",),
+    ),
+    Limit(
+        what="keys of subjects that are being published",
+        bound="one for each message in the judge",
+        then="nothing: what is sealed under them waits for them",
+        holders=("stream.sealer.Sealer._waiting", "stream.sealer.Sealer._tasks"),
+    ),
+    Limit(
+        what="subjects that were erased",
+        bound="those in `erasures`",
+        then="nothing: a word of theirs may come at any time",
+        holders=("stream.sealer.Sealer._erased_ms",),
+    ),
+    Limit(
         what="outcomes that a read-back found",
         bound="those between the commit and the logs' ends",
         then="nothing: each goes when its message is met",
