@@ -23,7 +23,7 @@ export UV_HTTP_RETRIES ?= 10
 export UV_HTTP_TIMEOUT ?= 120
 
 # Half of the time of a test is waiting. What needs the engine stays in one process (tests/support/scheduling.py).
-SIDE_BY_SIDE := -n $(or $(JOBS),3) --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-long chaos train-smoke check bench fuzz soak generate lock clean
 
@@ -35,11 +35,11 @@ setup: $(STAMP) ## build .venv (LOCK=deploy/gpu.lock for a machine with a GPU)
 demo: $(STAMP) ## everything once, live: Kafka, worker, three tenants, a policy change
 	@$(VENV)/bin/rsafe demo
 
-test: $(STAMP) ## the suite, real broker and real engine included (JOBS=3 processes)
+test: $(STAMP) ## the suite, real broker and real engine included (JOBS=2 processes)
 	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m "not long" $(SIDE_BY_SIDE)
 
 test-long: $(STAMP) ## what takes minutes for a single test: the 7B recipe shrunken, long plans
-	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m long $(SIDE_BY_SIDE)
+	@REQUIRE=broker,engine $(VENV)/bin/python -m pytest -m long
 
 chaos: $(STAMP) ## the long chaos plan, about 25 minutes: faults from twelve seeds; writes the README's table
 	@status=0; \
