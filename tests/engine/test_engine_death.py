@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ async def test_one_message_without_kafka(model: Path) -> None:
 
     def running() -> bool:
         """Note the engine's processes while they are there."""
-        if process.returncode is None:
+        with suppress(psutil.NoSuchProcess):
             seen.extend(one for one in psutil.Process(process.pid).children(recursive=True) if one not in seen)
         return process.returncode is not None
 

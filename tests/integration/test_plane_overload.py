@@ -50,6 +50,7 @@ class SlowJudge(ScriptedJudge):
         return await super().judge(message, policy, priority=priority)
 
 
+@pytest.mark.long  # its rungs are waits, so nothing else may run beside it
 async def test_up_the_ladder_and_back(broker: KafkaAddress, topic_prefix: str) -> None:
     """A tenant that sends too much loses reasoning, then judgements, and gets both back; another loses nothing."""
     settings = settings_for(broker.bootstrap_servers, topic_prefix, **LADDER)
