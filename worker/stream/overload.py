@@ -56,17 +56,20 @@ def declared(settings: Settings) -> tuple[Limit, ...]:
 class _Switch:
     """One rung of one tenant: off or on, and since when every wait says otherwise."""
 
-    __slots__ = ("_fall_s", "_limit", "_rise_s", "_since_s", "is_on")
+    __slots__ = ("_fall_s", "_rise_s", "_since_s", "is_on", "limit")
 
     def __init__(self, limit: Limit, *, rise_s: float, fall_s: float) -> None:
-        self._limit = limit
+        self.limit = limit
         self._rise_s = rise_s
         self._fall_s = fall_s
         self._since_s: float | None = None
         self.is_on = False
 
+    def reset(self) -> None:
+        self.is_on, self._since_s = False, None
+
     def observe(self, wait_s: float, now_s: float) -> None:
-        says_otherwise = wait_s < self._limit.release_s if self.is_on else wait_s >= self._limit.wait_s
+        says_otherwise = wait_s < self.limit.release_s if self.is_on else wait_s >= self.limit.wait_s
         if not says_otherwise:
             self._since_s = None
             return
@@ -86,10 +89,11 @@ class Ladder:
 
     """
 
-    __slots__ = ("_settle_s", "_switches", "level", "seen_s")
+    __slots__ = ("_limits", "_settle_s", "_switches", "level", "seen_s")
 
     def __init__(self, limits: tuple[Limit, ...], settle_s: float, now_s: float) -> None:
         """Start at the ground; ``limits`` rise."""
+        self._limits = limits
         self._settle_s = settle_s
         count = len(limits)
         self._switches = [
@@ -108,8 +112,18 @@ class Ladder:
         self._feed(wait_s, now_s)
         self.seen_s = now_s
         wanted = self._wanted()
-        self.level += (wanted > self.level) - (wanted < self.level)
+        if wanted < self.level:
+            self.level -= 1
+        elif wanted > self.level and wait_s >= self._limits[self.level].wait_s:
+            self.level += 1
+        self._forget(wait_s)
         return self.level
+
+    def _forget(self, wait_s: float) -> None:
+        """Begin anew with rungs that are not taken and that this message does not ask for."""
+        for switch in self._switches[self.level :]:
+            if wait_s < switch.limit.wait_s:
+                switch.reset()
 
     def rest(self, until_s: float) -> None:
         """Note that nothing of the tenant waited from its last message on; a short pause says nothing."""
