@@ -18,7 +18,7 @@ from worker.train.data.rows import Row
 from worker.train.policies.draw import KINDS, Wording, balanced_sets, draw, part_sets, subsets, word
 from worker.train.policies.heldout import HELDOUT
 from worker.train.policies.maker import MAX_CATEGORIES, MAX_PIECES
-from worker.train.policies.wording import NEVER, Entry, category, pieces, shorten
+from worker.train.policies.wording import NEVER, Entry, category, exchanged, pieces, shorten
 from worker.train.policies.wordings import CONCEPTS, TRAINING
 
 #: No kind of policy may say more of the label than that.
@@ -280,3 +280,37 @@ def test_word_is_plain() -> None:
     for seed in range(200):
         wording = word(random.Random(seed), [HATE, SPAM])
         assert [sense for sense in wording.senses if sense != NEVER] == [one(HATE), one(SPAM)]
+
+
+def test_the_twin_of_a_policy_turns_the_label_round() -> None:
+    """Violates and allowed change places, nothing else: every row that the category decides is labelled otherwise."""
+    told = [(wording, row) for wording, row in _many() if wording.kind in {"clauses", "swapped"}]
+    alone = [(wording, row) for wording, row in told if len(wording.panel.categories) == 1]
+    assert len(alone) > 100
+    for wording, row in alone:
+        twin = exchanged(wording)
+        assert twin is not None
+        assert twin.values(row.known) == tuple(not value for value in wording.values(row.known))
+        assert _texts(twin) == _texts(wording)[::-1]
+
+
+def test_the_twin_of_a_twin_is_the_policy() -> None:
+    """Ids that say their side stay there, those made from words go with them; what a clause covers is its text's."""
+    for wording, _ in _many(600):
+        twin = exchanged(wording)
+        back = twin and exchanged(twin)
+        assert back is None or (back.panel, back.senses, set(back.clauses)) == (
+            wording.panel,
+            wording.senses,
+            set(wording.clauses),
+        )
+
+
+@pytest.mark.parametrize("kind", ["plain", "absent", "opaque", "misnamed", "widened"])
+def test_a_policy_whose_clauses_do_not_say_all_has_no_twin(kind: str) -> None:
+    """Exchanging mere examples would make a policy whose label nobody knows."""
+    assert {exchanged(wording) for wording in _only(kind)} == {None}
+
+
+def _texts(wording: Wording) -> list[str]:
+    return [clause.text for one in wording.panel.categories for clause in (*one.violates, *one.allowed)]

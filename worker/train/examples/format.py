@@ -34,6 +34,7 @@ from worker.train.examples import mentions, reasoning
 from worker.train.examples.sample import Sample
 from worker.train.examples.trie import Example, Family, family
 from worker.train.policies.draw import Wording, draw
+from worker.train.policies.wording import exchanged
 
 #: What each set was labelled for.
 OWN: Final[dict[str, tuple[str, ...]]] = {
@@ -287,13 +288,18 @@ def families(
     lm_weight: Callable[[random.Random], float],
     how: Teaching,
 ) -> Iterator[Family]:
-    """Yield one epoch of training sequences, one family per group and policy."""
+    """Yield one epoch of training sequences, one family per group and policy.
+
+    Where clauses say what a category asks, the twin of the policy follows, with violates and allowed exchanged:
+    beside it, what the texts are tells nothing, and which side a clause stands on tells all.
+    """
     for drawn in epoch_groups(samples, rng):
         wording, group = asked_of(rng, drawn, samples, allowed, how.mentions)
         weight = lm_weight(rng)
-        shared = formatter.ids(prompt.prefix(formatter.template, wording.panel, group[0].row.role))
-        made = [formatter.examples(rng, wording, sample, lm_weight=weight, how=how) for sample in group]
-        yield family(len(shared), made, weight)
+        for asked in filter(None, (wording, exchanged(wording))):
+            shared = formatter.ids(prompt.prefix(formatter.template, asked.panel, group[0].row.role))
+            made = [formatter.examples(rng, asked, sample, lm_weight=weight, how=how) for sample in group]
+            yield family(len(shared), made, weight)
 
 
 def asked_of(

@@ -34,11 +34,11 @@ _PART_SIZES: Final = (0.3, 0.35, 0.35)
 _SIZES: Final = (0.45, 0.28, 0.14, 0.07, 0.04, 0.02)
 #: How policies are varied, and how often. A kind that the row's labels do not allow becomes a plain one.
 KINDS: Final[dict[str, float]] = {
-    "plain": 0.28,
-    "absent": 0.20,
-    "opaque": 0.07,
-    "clauses": 0.06,
-    "swapped": 0.14,
+    "plain": 0.26,
+    "absent": 0.19,
+    "opaque": 0.06,
+    "clauses": 0.12,
+    "swapped": 0.12,
     "narrowed": 0.14,
     "widened": 0.05,
     "misnamed": 0.06,

@@ -18,6 +18,8 @@ from worker.train.data.labels import Sense
 _PIECE: Final = re.compile(r"\d|[^\W\d_]+|[^\w\s]")
 _LETTERS: Final = re.compile(r"[a-z]+")
 _NUMBERED: Final = 0.6
+#: A clause id that says on which side it stands, and nothing of its text.
+_PLACE_ID: Final = re.compile(r"[av]\d+")
 #: A category that no row meets.
 NEVER: Final = Sense(())
 
@@ -130,6 +132,53 @@ def assemble(entries: Sequence[Entry], kind: str, proses: Iterable[str] = ()) ->
     )
     covered = tuple((f"{entry.category.id}/{name}", sense) for entry in entries for name, sense in entry.clauses)
     return Wording(panel=panel, senses=tuple(entry.sense for entry in entries), kind=kind, clauses=covered)
+
+
+def exchanged(wording: Wording) -> Wording | None:
+    """Let what violates and what is allowed change places, in every category that one clause of each says whole.
+
+    Returns:
+        The policy's twin, under which the same rows are labelled the other way round by those categories; None
+        where the policy has no such category.
+
+    """
+    covered = dict(wording.clauses)
+    pairs = zip(wording.panel.categories, wording.senses, strict=True)
+    changed = [_exchanged(shown, sense, covered) for shown, sense in pairs]
+    if not any(told for _, _, told in changed):
+        return None
+    told = dict(clause for _, _, clauses in changed for clause in clauses)
+    kept = [(name, sense) for name, sense in wording.clauses if name.partition("/")[0] not in _owners(told)]
+    panel = msgspec.structs.replace(wording.panel, categories=tuple(shown for shown, _, _ in changed))
+    return Wording(
+        panel=panel,
+        senses=tuple(sense for _, sense, _ in changed),
+        kind=wording.kind,
+        clauses=(*kept, *told.items()),
+    )
+
+
+def _owners(clauses: Iterable[str]) -> set[str]:
+    return {name.partition("/")[0] for name in clauses}
+
+
+def _exchanged(
+    shown: EffectiveCategory, sense: Sense, covered: Mapping[str, Sense]
+) -> tuple[EffectiveCategory, Sense, tuple[tuple[str, Sense], ...]]:
+    """Return a category with its two clauses exchanged, its new sense, and what its clauses cover now."""
+    opposite = Sense(sense.any_of, negated=not sense.negated)
+    sides = [covered.get(f"{shown.id}/{clause.id}") for clause in (*shown.violates, *shown.allowed)]
+    if len(shown.violates) != 1 or sides != [sense, opposite]:
+        return shown, sense, ()
+    barred, free = shown.violates[0], shown.allowed[0]
+    violates, allowed = _moved(free, "v"), _moved(barred, "a")
+    made = msgspec.structs.replace(shown, violates=(violates,), allowed=(allowed,))
+    return made, opposite, ((f"{shown.id}/{violates.id}", opposite), (f"{shown.id}/{allowed.id}", sense))
+
+
+def _moved(clause: Clause, side: str) -> Clause:
+    """Return a clause at its new side: an id that only says the side changes with it, a word stays."""
+    return Clause(id=f"{side}{clause.id[1:]}" if _PLACE_ID.fullmatch(clause.id) else clause.id, text=clause.text)
 
 
 def shorten(entries: Sequence[Entry], max_pieces: int) -> list[Entry]:
