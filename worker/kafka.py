@@ -258,6 +258,22 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPar
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
+async def only_partition(consumer: AIOKafkaConsumer, topic: str) -> TopicPartition:
+    """Return the partition of a topic that has one, so that its order is the order of all.
+
+    Raises:
+        TopicMissing: there is no such topic.
+        ConfigError: it has several.
+        BrokerAway: nobody answered.
+
+    """
+    found = await partitions_of(consumer, topic)
+    if len(found) != 1:
+        text = f"topic {topic} has {len(found)} partitions and must have one; recreate it"
+        raise ConfigError(text)
+    return found[0]
+
+
 async def bounds(
     consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
 ) -> dict[TopicPartition, tuple[int, int]]:

@@ -7,9 +7,10 @@ from typing import Final
 
 from tests.fuzz import seeds
 from tests.fuzz.target import MESSAGES, Target, headers_of, joined, parts, record
-from worker import sealed_words, subject_keys
 from worker.commands.audit_erase import _line
-from worker.erasure_records import Erasure, SubjectKey
+from worker.erasure import sealed_words, subject_keys
+from worker.erasure.records import Erasure, SubjectKey
+from worker.erasure.subject_keys import KnownKey
 from worker.errors import RecordError
 from worker.exception_records import ExceptionRecord
 from worker.exceptions.book import Book
@@ -19,7 +20,6 @@ from worker.override_records import Override
 from worker.records import Message, Source, Trace, decode
 from worker.sealing import new_key
 from worker.secret import Secret
-from worker.subject_keys import KnownKey
 
 _SOURCE: Final = Source(topic=MESSAGES, partition=3, offset=17, timestamp=1_700_000_000_000)
 _MESSAGE: Final = Message(tenant_id="acme", message_id="m1", text="Sell your house", author_id="u1", channel_id="lobby")

@@ -44,13 +44,13 @@ from worker.audit.verify import verify
 from worker.client import read_trace
 from worker.config import Settings
 from worker.dlq.topic import letters
-from worker.erasure_records import Erasure
+from worker.erasure.records import Erasure
+from worker.erasure.sealed_words import opened_trace, sealed_keys
+from worker.erasure.subject_keys import ERASURES, KEYS, read_keys
+from worker.erasure.subjects import Subject
 from worker.errors import UsageError, WrongDigestKey
-from worker.sealed_words import opened_trace, sealed_keys
 from worker.secret import Secret
 from worker.stream.delivery import Delivery
-from worker.subject_keys import ERASURES, KEYS, read_keys
-from worker.subjects import Subject
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 

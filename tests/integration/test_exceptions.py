@@ -341,7 +341,7 @@ async def test_it_waits_for_its_topic_and_intake_for_it(broker: KafkaAddress, to
             await wait_until(plane.joined.is_set, 30)
             await send(settings, [message(1)])
             await until_verdicts(settings, 1)
-            store._current_at_s = None
+            store._following.current_at_s = None
             assert any("exceptions may be old" in reason for reason in plane.unready())
             await wait_until(lambda: not store.stale(), 10, what="an answer about exceptions")
     finally:

@@ -28,6 +28,7 @@ from worker.acls import Acl, acls
 from worker.audit.erase import erase, plan
 from worker.audit.holds import Request, delete_hold, put_hold
 from worker.config import Settings
+from worker.erasure.subjects import Subject
 from worker.errors import BrokerAway, ConfigError, LegalHold, WorkerError
 from worker.exceptions.store import ExceptionStore
 from worker.judge.scripted import ScriptedJudge
@@ -37,7 +38,6 @@ from worker.secret import Secret
 from worker.stream.plane import DataPlane
 from worker.stream.shadow_output import shadow_settings
 from worker.stream.trier import JudgeTrier
-from worker.subjects import Subject
 from worker.topics import create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(240)]

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.dead_letter import Failure, headers, originals_of
+from worker.erasure.sealed_words import letter_key, opened_letter, opened_trace, sealed_letter, sealed_trace
+from worker.erasure.subject_keys import KnownKey
+from worker.erasure.subjects import Subject, subject_of_bytes
 from worker.errors import DecodeError
 from worker.records import Source, Trace, canonical_json
-from worker.sealed_words import letter_key, opened_letter, opened_trace, sealed_letter, sealed_trace
 from worker.sealing import Unsealable, new_key, seal, unseal
-from worker.subject_keys import KnownKey
-from worker.subjects import Subject, subject_of_bytes
 
 SOURCE = Source(topic="moderation.messages", partition=1, offset=2, timestamp=3)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

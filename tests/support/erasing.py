@@ -16,14 +16,14 @@ from tests.support.dataplane import make_topics, producer, read_all, settings_fo
 from tests.support.waiting import wait_until
 from worker import credentials
 from worker.config import Settings
+from worker.erasure.subject_keys import KEYS, row_of
+from worker.erasure.subjects import Names, Subject
 from worker.judge.judgement import Judgement
 from worker.judge.scripted import ScriptedJudge
 from worker.policy.model import EffectivePolicy
 from worker.records import Message, sha256_hex
 from worker.sealing import new_key
 from worker.secret import Secret
-from worker.subject_keys import KEYS, row_of
-from worker.subjects import Names, Subject
 from worker.topics import catalogue
 
 DIGEST_KEY: Final = "not a real secret, but long enough"

@@ -17,13 +17,13 @@ from worker.commands.audit_erase import plan_lines
 from worker.config import Settings, load
 from worker.dead_letter import Failure, headers
 from worker.digests import PLAIN, Digests
+from worker.erasure.sealed_words import sealed_letter, sealed_trace
+from worker.erasure.subject_keys import known_key, open_text, row_of
+from worker.erasure.subjects import Names, Subject, subject_of, wanted
 from worker.errors import ConfigError, DecodeError, UsageError, WrongDigestKey
 from worker.records import Message, Source, Trace, encode
-from worker.sealed_words import sealed_letter, sealed_trace
 from worker.sealing import new_key
 from worker.secret import Secret
-from worker.subject_keys import known_key, open_text, row_of
-from worker.subjects import Names, Subject, subject_of, wanted
 
 SOURCE = Source(topic="moderation.messages", partition=0, offset=5, timestamp=1)
 KEYED = Digests(Secret("not a real secret, but long enough"))

@@ -15,6 +15,7 @@ import yaml
 from msgspec import Struct
 
 from worker.dead_letter import Failure, headers, lost_headers
+from worker.erasure.sealed_words import sealed_letter
 from worker.errors import DecodeError, RecordError
 from worker.policy.accept import Setting, check
 from worker.policy.scope import parse
@@ -22,7 +23,6 @@ from worker.records import PLATFORM, Message, Source, Verdict, decode, decode_me
 from worker.schemas import files
 from worker.schemas.fields import FIELDS
 from worker.schemas.json_schema import RECORDS, SUFFIX, DeadLetterHeaders
-from worker.sealed_words import sealed_letter
 from worker.sealing import new_key
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "schemas"

@@ -24,21 +24,22 @@ MAX_MEDIAN_LINES: Final = 10
 #: named here are leaves: they know nothing but each other.
 LAYERS: Final[dict[str, frozenset[str]]] = {
     "leaf": frozenset(),
+    "erasure": frozenset({"leaf"}),
     "policy": frozenset({"leaf"}),
     "exceptions": frozenset({"leaf", "policy"}),
     "judge": frozenset({"leaf", "policy", "exceptions"}),
-    "stream": frozenset({"leaf", "policy", "exceptions", "judge"}),
-    "audit": frozenset({"leaf", "policy", "exceptions", "judge", "stream"}),
+    "stream": frozenset({"leaf", "erasure", "policy", "exceptions", "judge"}),
+    "audit": frozenset({"leaf", "erasure", "policy", "exceptions", "judge", "stream"}),
     "train": frozenset({"leaf", "policy", "judge"}),
-    "dlq": frozenset({"leaf"}),
+    "dlq": frozenset({"leaf", "erasure"}),
     # Its traffic is the demonstration's messages and policies, and it measures the audit, too.
     "bench": frozenset({"leaf", "policy", "judge", "stream", "audit", "demo"}),
     "demo": frozenset({"leaf", "policy", "judge", "stream"}),
     # Its carriers are judged under the demonstration's policies, and its rates have the audit's intervals.
     "attacks": frozenset({"leaf", "policy", "judge", "audit", "demo"}),
-    "schemas": frozenset({"leaf", "policy", "judge", "stream"}),
+    "schemas": frozenset({"leaf", "erasure", "policy", "judge", "stream"}),
     "commands": frozenset(
-        {"leaf", "policy", "exceptions", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}
+        {"leaf", "erasure", "policy", "exceptions", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}
     ),
     "cli": frozenset({"leaf", "policy", "judge", "stream", "audit", "dlq", "train", "bench", "demo", "commands"}),
     "docs": frozenset({"leaf", "schemas", "cli"}),

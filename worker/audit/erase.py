@@ -17,11 +17,11 @@ from worker import credentials
 from worker.audit.erase_scan import Bound, Counted, bound, count
 from worker.audit.holds import Request, append, record_of, refuse_held, write
 from worker.config import Settings
-from worker.erasure_records import Erasure, SubjectKey
+from worker.erasure.records import Erasure, SubjectKey
+from worker.erasure.subject_keys import KEYS, KnownKey, known_key, records
+from worker.erasure.subjects import Names
 from worker.errors import KeysUnavailable
 from worker.records import encode
-from worker.subject_keys import KEYS, KnownKey, known_key, records
-from worker.subjects import Names
 
 #: Times that keys are looked for again; each finds only what a worker wrote during the one before.
 _PASSES: Final = 10

@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from worker import kafka
 from worker.config import Settings
+from worker.erasure.sealed_words import letter_key
+from worker.erasure.subjects import Subject, subject_of_bytes
 from worker.errors import ConfigError, TopicMissing
 from worker.kafka_errors import translated
-from worker.sealed_words import letter_key
 from worker.stream.work import source_of
-from worker.subjects import Subject, subject_of_bytes
 
 #: Where sealed words stand.
 SEALED_TOPICS: Final = ("traces", "shadow-traces", "replay-traces", "dead-letters", "overrides")

@@ -20,12 +20,12 @@ from worker.audit.explain_prompt import Prompt, rebuild
 from worker.audit.replay_policies import PolicyArchive
 from worker.audit.verify import Progress
 from worker.config import Settings
+from worker.erasure.sealed_words import opened_trace, sealed_keys
+from worker.erasure.subject_keys import read_keys
 from worker.errors import AuditError, DecodeError, KeysUnavailable
 from worker.judge.verdict import REASONING
 from worker.policy.model import EffectivePolicy, Judging
 from worker.records import HistoryEntry, Message, Trace, Verdict, decode_message, sha256_hex
-from worker.sealed_words import opened_trace, sealed_keys
-from worker.subject_keys import read_keys
 
 _STILL_THERE: Final = "its reasoning cannot be read; messages holds the text until its retention"
 

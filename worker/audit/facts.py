@@ -14,9 +14,9 @@ from worker.audit.coverage import Input, Outcome, Place
 from worker.dead_letter import Run, lost_run
 from worker.decoding import UNREADABLE, lenient_json
 from worker.digests import PLAIN, Digests
+from worker.erasure.sealed_words import letter_key
 from worker.judge.verdict import REASONING
 from worker.records import Source, sha256_hex
-from worker.sealed_words import letter_key
 
 #: How many hex digits of a SHA-256 an id has (``worker.records.verdict_id``).
 _ID_DIGITS: Final = 32

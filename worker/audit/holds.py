@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from worker import credentials, kafka
 from worker.config import Settings
-from worker.erasure_records import Erasure, ErasureState
+from worker.erasure.records import Erasure, ErasureState
+from worker.erasure.subject_keys import ERASURES, read_erasures, unavailable
+from worker.erasure.subjects import Names, Subject
 from worker.errors import ConfigError, LegalHold, StreamError, UsageError
 from worker.records import encode
-from worker.subject_keys import ERASURES, read_erasures, unavailable
-from worker.subjects import Names, Subject
 
 
 class Request(Struct, frozen=True, kw_only=True):

@@ -7,13 +7,13 @@ import datetime as dt
 from worker import credentials
 from worker.audit.holds import write
 from worker.config import Settings
+from worker.erasure.sealed_words import sealed_override
+from worker.erasure.subject_keys import KEYS, read_erasures, row_of
+from worker.erasure.subjects import Names, Subject, record_subject, subject_of
 from worker.errors import UsageError
 from worker.override_records import Override
 from worker.records import Message
-from worker.sealed_words import sealed_override
 from worker.sealing import new_key
-from worker.subject_keys import KEYS, read_erasures, row_of
-from worker.subjects import Names, Subject, record_subject, subject_of
 
 
 async def sealed_for(settings: Settings, made: Override, message: Message | None) -> Override:

@@ -19,11 +19,11 @@ from worker.audit.span import CLOCK_SLACK_MS, at_times
 from worker.audit.standing import Wanted
 from worker.config import Settings
 from worker.decoding import UNREADABLE
+from worker.erasure.sealed_words import opened_override, sealed_keys
+from worker.erasure.subject_keys import read_keys
 from worker.errors import AuditError, DecodeError, KeysUnavailable, RecordError
 from worker.override_records import Override
 from worker.records import Message, decode, decode_message, encode
-from worker.sealed_words import opened_override, sealed_keys
-from worker.subject_keys import read_keys
 
 _JUDGED: Final = msgspec.json.Decoder(Judged)
 

@@ -27,13 +27,13 @@ from worker.audit.replay_output import ReplayOutput, replay_settings
 from worker.audit.replay_partition import Tools, replay_partition
 from worker.audit.replay_plan import ReplayPlan
 from worker.audit.replay_policies import history_end, read_archive, resolver
+from worker.backoff import Backoff
 from worker.config import Settings
 from worker.decoding import UNREADABLE
 from worker.errors import AuditError, BrokerAway, OwnershipLost, PublishFailed, WorkerError
 from worker.judge.judgement import Judge
 from worker.kafka_errors import translated
 from worker.replay_records import ReplayCounts, ReplayRange, ReplayRun
-from worker.stream.backoff import Backoff
 from worker.stream.cluster import Cluster
 from worker.stream.stall import BEAT_S, StallGuard
 from worker.stream.tasks import spawn

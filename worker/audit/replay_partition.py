@@ -22,13 +22,13 @@ from worker.audit.replay_originals import Original, Originals, Written, read_wri
 from worker.audit.replay_output import Judged, ReplayOutput
 from worker.audit.replay_plan import is_control, wants_message, wants_original
 from worker.audit.replay_policies import Resolver
+from worker.backoff import Backoff
 from worker.config import Settings
 from worker.errors import AuditError, DecodeError, EngineAborted, EngineDead, EngineError
 from worker.judge.judgement import UNSPOKEN, Judge, Judgement
 from worker.policy.model import EffectivePolicy
 from worker.records import Message, Status, decode_message, or_none
 from worker.replay_records import ReplayCounts, ReplayRange, ReplayRun
-from worker.stream.backoff import Backoff
 
 logger: Final = logging.getLogger(__name__)
 #: An engine that cuts the same message short so often will not answer any more.

@@ -17,10 +17,10 @@ from worker.audit.holds import Request, delete_hold, holds, put_hold
 from worker.commands import options
 from worker.commands.audit_export import Json
 from worker.commands.common import command_settings, tell
-from worker.erasure_records import Erasure
+from worker.erasure.records import Erasure
+from worker.erasure.subjects import Subject, wanted
 from worker.errors import UsageError
 from worker.records import encode
-from worker.subjects import Subject, wanted
 
 Tenant = Annotated[str | None, typer.Option("--tenant", help="Whose author or conversation it is.")]
 Author = Annotated[str | None, typer.Option("--author", metavar="ID", help="The author_id of messages.")]

@@ -13,9 +13,9 @@ from msgspec import Struct
 from worker.client import Place, read_dead_letter
 from worker.dead_letter import RAW_NAME, originals_of
 from worker.decoding import UNREADABLE
+from worker.erasure.sealed_words import letter_key, opened_letter
+from worker.erasure.subject_keys import KnownKey
 from worker.records import NAME_PATTERN, Source
-from worker.sealed_words import letter_key, opened_letter
-from worker.subject_keys import KnownKey
 
 #: Names the source of a message that was sent again: ``<topic>/<partition>/<offset>``.
 REDRIVE_OF: Final = "redrive_of"

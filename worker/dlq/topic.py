@@ -12,9 +12,9 @@ from worker.client import Place
 from worker.config import Settings
 from worker.dlq.letters import Letter, letter_of, marked, opened, redriven_from
 from worker.dlq.redrive import Resend
+from worker.erasure.subject_keys import read_keys
 from worker.errors import DecodeError, KeysUnavailable
 from worker.kafka_errors import translated
-from worker.subject_keys import read_keys
 
 
 async def letters(settings: Settings) -> list[Letter]:

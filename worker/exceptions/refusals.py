@@ -8,9 +8,7 @@ restart says nothing twice; a crash in between may.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
-import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -18,19 +16,17 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from worker import dead_letter, kafka
 from worker.config import Settings
-from worker.errors import ExceptionInvalid, WorkerError
+from worker.errors import ExceptionInvalid
 from worker.exceptions.accept import Accepted, Incoming, accept
 from worker.exceptions.cover import floor_ids, is_void
 from worker.exceptions.fingerprint import Fingerprinter
 from worker.exceptions.log import incoming
 from worker.kafka_errors import translated
+from worker.membership import Membership
 from worker.metrics import Metrics
 from worker.policy.source import PolicySource
 from worker.records import Source
 
-logger: Final = logging.getLogger(__name__)
-
-_RETRY_S: Final = 2.0
 _POLL_MS: Final = 200
 _CLOSE_S: Final = 2.0
 
@@ -46,33 +42,15 @@ class Refusals:
         self._key_id = fingerprinter.key_id if fingerprinter else None
         self._policies = policies
         self._metrics = metrics
-        self._task: asyncio.Task[None] | None = None
-        self._trouble = ""
+        self._membership = Membership("refusing exceptions", self._member)
 
     async def start(self) -> None:
         """Join the group in the background, again and again while Kafka is away."""
-        self._task = asyncio.create_task(self._stand())
+        await self._membership.start()
 
     async def stop(self) -> None:
         """Leave the group. Safe to call twice."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _stand(self) -> None:
-        while True:
-            try:
-                await self._member()
-            except WorkerError as error:
-                self._say(str(error))
-                await asyncio.sleep(_RETRY_S)
-
-    def _say(self, trouble: str) -> None:
-        """Log what keeps this worker from it, once for each reason in a row."""
-        if trouble != self._trouble:
-            logger.warning("refusing exceptions: %s", trouble)
-        self._trouble = trouble
+        await self._membership.stop()
 
     async def _member(self) -> None:
         """Be a member of the group until something fails."""

@@ -6,32 +6,25 @@ by Kafka's time of the message, not by when this worker read what.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import time
 from functools import partial
 from typing import Final, Literal
 
 from worker.config import Settings
-from worker.errors import BrokerAway, Disposition, WorkerError
 from worker.exceptions.accept import Accepted, Incoming
 from worker.exceptions.book import Book, Version
 from worker.exceptions.fingerprint import Fingerprinter, fingerprinter
 from worker.exceptions.log import ExceptionLog
 from worker.exceptions.refusals import Refusals
+from worker.following import Follower
 from worker.metrics import Metrics
 from worker.policy.source import PolicySource
 from worker.records import Message
 
 logger: Final = logging.getLogger(__name__)
 
-_FIRST_WAIT_S: Final = 0.2
-_LONGEST_WAIT_S: Final = 5.0
-_STOP_WAIT_S: Final = 1.0
 _MS: Final = 1000
-#: Polls without an answer, a quarter of a second each, after which everything is read afresh.
-_SILENT_POLLS: Final = 20
 
 State = Literal["in_force", "expired", "refused", "deleted"]
 
@@ -61,12 +54,7 @@ class ExceptionStore:
         self._fingerprinter: Fingerprinter | None = None
         self._book = Book(None)
         self._refusals: Refusals | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._ready = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._current_at_s: float | None = None
-        self.trouble: str | None = None
-        """Why exceptions cannot be followed right now, for whoever asks why the worker waits."""
+        self._following = Follower("exceptions", self._follow)
         metrics.exception_age_s.set_function(self.age_s)
         for state in ("in_force", "expired", "refused"):
             metrics.exceptions.labels(state).set_function(partial(self._count, state))
@@ -82,27 +70,18 @@ class ExceptionStore:
         self._fingerprinter = fingerprinter(self._settings)
         self._refusals = Refusals(self._settings, self._fingerprinter, self._policies, self._metrics)
         await self._refusals.start()
-        self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(_say_why)
-        ready = asyncio.create_task(self._ready.wait())
-        try:
-            await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ready.cancel()
-        if self._task.done():
-            self._task.result()
+        await self._following.start()
 
     async def stop(self) -> None:
         """Stop following, in bounded time. Safe to call twice."""
-        self._stopping.set()
         if self._refusals is not None:
             await self._refusals.stop()
-        if self._task is not None:
-            # Ends by itself after the poll in progress, which must not be cancelled.
-            await asyncio.wait({self._task}, timeout=_STOP_WAIT_S)
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WorkerError):
-                await self._task
+        await self._following.stop()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why exceptions cannot be followed right now, for whoever asks why the worker waits."""
+        return self._following.trouble
 
     def matching(self, message: Message, time_ms: int) -> tuple[Accepted, ...]:
         """Return the exceptions that a message of a time falls under, in Kafka's milliseconds."""
@@ -114,27 +93,11 @@ class ExceptionStore:
 
     def age_s(self) -> float:
         """Seconds since everything in the topic was last known here (infinite before)."""
-        return float("inf") if self._current_at_s is None else time.monotonic() - self._current_at_s
+        return self._following.age_s()
 
     def _count(self, state: State) -> int:
         now_ms = time.time() * _MS
         return sum(state_of(version, now_ms) == state for version in self._book.newest().values())
-
-    async def _run(self) -> None:
-        wait_s = _FIRST_WAIT_S
-        while not self._stopping.is_set():
-            began_s = time.monotonic()
-            try:
-                await self._follow()
-            except WorkerError as error:
-                self.trouble = str(error)
-                if error.disposition is not Disposition.RETRY:
-                    raise
-                logger.warning("exceptions: %s", error)
-                wait_s = _FIRST_WAIT_S if time.monotonic() - began_s > _LONGEST_WAIT_S else wait_s
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def _follow(self) -> None:
         """Read everything afresh, and follow until something fails or the topic grows."""
@@ -144,26 +107,17 @@ class ExceptionStore:
             book = Book(self._fingerprinter)
             _add(book, await log.to_end())
             self._book = book
-            self._current_at_s = time.monotonic()
-            self.trouble = None
-            self._ready.set()
+            self._following.caught_up()
             logger.info("%d keys of exceptions are known", len(book))
             await self._keep_up(log)
         finally:
             await log.close()
 
     async def _keep_up(self, log: ExceptionLog) -> None:
-        silent = 0
-        while not self._stopping.is_set() and not log.grown():
+        while not self._following.stopping and not log.grown():
             records = await log.poll()
             _add(self._book, records)
-            answered = log.answered()
-            if answered:
-                self._current_at_s = time.monotonic()
-            silent = 0 if answered or records else silent + 1
-            if silent >= _SILENT_POLLS:
-                text = "the exceptions topic does not answer; is Kafka running, and does the topic exist?"
-                raise BrokerAway(text)
+            self._following.polled(answered=log.answered(), found=bool(records))
 
 
 def _add(book: Book, records: list[Incoming]) -> None:
@@ -172,10 +126,3 @@ def _add(book: Book, records: list[Incoming]) -> None:
         if version.refusal is not None:
             where = f"partition {record.partition} offset {record.offset}"
             logger.warning("exception at %s allows nothing: %s", where, version.refusal)
-
-
-def _say_why(task: asyncio.Task[None]) -> None:
-    """Log what ended the reader; from then on exceptions only get older, and intake stops."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        logger.critical("exceptions are no longer followed: %s: %s", type(error).__name__, error)

@@ -12,7 +12,7 @@ from aiokafka.structs import RecordMetadata
 
 from worker import kafka
 from worker.config import Settings
-from worker.errors import ConfigError, RecordError
+from worker.errors import RecordError
 from worker.kafka_errors import translated
 from worker.policy.history import Book, Incoming
 from worker.records import HistoryEntry, decode, encode
@@ -53,8 +53,8 @@ class PolicyLog:
 
         """
         await kafka.start(self._consumer, self._settings)
-        self._history = await self._only_partition("policy-history")
-        self._policies = await self._only_partition("policies")
+        self._history = await kafka.only_partition(self._consumer, self._settings.topic("policy-history"))
+        self._policies = await kafka.only_partition(self._consumer, self._settings.topic("policies"))
         self._consumer.assign([self._history, self._policies])
         for partition, (first, _) in (await kafka.bounds(self._consumer, (self._history, self._policies))).items():
             self._consumer.seek(partition, first)
@@ -62,13 +62,6 @@ class PolicyLog:
     async def close(self) -> None:
         """Close both clients; safe to call at any time."""
         await asyncio.gather(kafka.close(self._consumer, _CLOSE_S), kafka.close(self._producer, _CLOSE_S))
-
-    async def _only_partition(self, name: str) -> TopicPartition:
-        found = await kafka.partitions_of(self._consumer, self._settings.topic(name))
-        if len(found) != 1:
-            text = f"topic {self._settings.topic(name)} has {len(found)} partitions and must have one; recreate it"
-            raise ConfigError(text)
-        return found[0]
 
     async def history(self) -> AsyncIterator[HistoryEntry]:
         """Yield decisions from where the last call ended to the log's end as it is now."""

@@ -11,7 +11,6 @@ refusal in ``policy-history`` alone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -21,9 +20,8 @@ from msgspec import UNSET
 
 from worker import clock, dead_letter, kafka
 from worker.config import Settings
-from worker.errors import BrokerAway, Disposition, WorkerError
+from worker.following import Follower
 from worker.metrics import Metrics
-from worker.outline import placed
 from worker.policy.history import Book, Incoming, Place, decide_all, floor_first
 from worker.policy.log import PolicyLog
 from worker.policy.model import EffectivePolicy, Rehearsal
@@ -34,15 +32,9 @@ from worker.records import PLATFORM, HistoryEntry, PolicyApplied, Source, encode
 
 logger: Final = logging.getLogger(__name__)
 
-_FIRST_WAIT_S: Final = 0.2
-_LONGEST_WAIT_S: Final = 5.0
-_STOP_WAIT_S: Final = 1.0
 #: Announcements and dead letters that may wait for Kafka.
 ANNOUNCEMENTS: Final = 10_000
 LETTERS: Final = 100
-#: Polls without an answer, a quarter of a second each, after which everything is read afresh: the
-#: topic may have been deleted and made again, and then positions mean nothing.
-_SILENT_POLLS: Final = 20
 #: Each worker says anew what it holds at least so often: ``policy-applied`` keeps a month.
 _SAY_AGAIN_S: Final = 24 * 3600.0
 
@@ -80,15 +72,9 @@ class PolicyStore:
         self._rehearsals: dict[tuple[str | None, str | None], tuple[Rehearsal, ...]] = {}
         self._said_all_at_s: float | None = None
         self._written: dict[Place, tuple[Incoming, HistoryEntry]] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._ready = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._current_at_s: float | None = None
-        self._silent_polls = 0
+        self._following = Follower("policies", self._follow)
         if metrics is not None:
             metrics.policy_age_s.set_function(self.age_s)
-        self.trouble: str | None = None
-        """Why policies cannot be followed right now, for whoever asks why the worker waits."""
 
     async def start(self) -> None:
         """Read both topics to their ends, waiting as long as Kafka is away or a topic is missing.
@@ -101,27 +87,18 @@ class PolicyStore:
         await self._announcements.start()
         await self._letters.start()
         await self._trials.start()
-        self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(_say_why)
-        ready = asyncio.create_task(self._ready.wait())
-        try:
-            await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ready.cancel()
-        if self._task.done():
-            self._task.result()
+        await self._following.start()
 
     async def stop(self) -> None:
         """Stop following, in bounded time. Safe to call twice."""
-        self._stopping.set()
         await self._trials.stop()
-        if self._task is not None:
-            # Ends by itself after the poll in progress, which must not be cancelled.
-            await asyncio.wait({self._task}, timeout=_STOP_WAIT_S)
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WorkerError):
-                await self._task
+        await self._following.stop()
         await asyncio.gather(self._announcements.stop(), self._letters.stop())
+
+    @property
+    def trouble(self) -> str | None:
+        """Why policies cannot be followed right now, for whoever asks why the worker waits."""
+        return self._following.trouble
 
     def resolve(self, tenant_id: str, channel_id: str | None) -> EffectivePolicy | None:
         """Return what this tenant's channel is judged under; None where there is no policy at all."""
@@ -153,30 +130,11 @@ class PolicyStore:
 
     def age_s(self) -> float:
         """Seconds since everything in ``policies`` was last known to be in force (infinite before)."""
-        return float("inf") if self._current_at_s is None else time.monotonic() - self._current_at_s
+        return self._following.age_s()
 
     def scopes(self) -> list[str]:
         """Return the keys that have a record in force, those that are not live included."""
         return self._book.scopes()
-
-    async def _run(self) -> None:
-        wait_s = _FIRST_WAIT_S
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            try:
-                await self._follow()
-            except WorkerError as error:
-                self.trouble = str(error)
-                if error.disposition is not Disposition.RETRY:
-                    raise
-                logger.warning("policies: %s", error)
-                wait_s = _FIRST_WAIT_S if time.monotonic() - began > _LONGEST_WAIT_S else wait_s
-                await self._pause(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-
-    async def _pause(self, wait_s: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), wait_s)
 
     async def _follow(self) -> None:
         """Read everything afresh, put it in force, and follow until something fails."""
@@ -184,10 +142,7 @@ class PolicyStore:
         try:
             await log.open()
             await self._catch_up(log)
-            self.trouble = None
-            self._silent_polls = 0
-            self._ready.set()
-            while not self._stopping.is_set():
+            while not self._following.stopping:
                 await self._step(log)
         finally:
             await log.close()
@@ -199,7 +154,7 @@ class PolicyStore:
             self._adopt(book, entry)
         await self._decide(log, book, floor_first(book, await log.policies()))
         self._put_in_force(book)
-        self._current_at_s = time.monotonic()
+        self._following.caught_up()
 
     async def _step(self, log: PolicyLog) -> None:
         entries, records = await log.poll()
@@ -211,11 +166,9 @@ class PolicyStore:
             await self._decide(log, book, records)
             self._put_in_force(book)
         answered = log.answered()
+        self._following.polled(answered=answered, found=bool(entries))
         if answered:
-            self._current_at_s = time.monotonic()
             self._say_again()
-        self._silent_polls = 0 if answered or entries else self._silent_polls + 1
-        _break_silence(self._silent_polls)
 
     async def _decide(self, log: PolicyLog, book: Book, records: Sequence[Incoming]) -> None:
         """Decide what is undecided, write it down, read it back, and take what was read.
@@ -263,7 +216,7 @@ class PolicyStore:
 
     def _tell(self, scope: str) -> None:
         # What was in force before this worker started did not wait for it.
-        self._announce(scope, repeated=self._current_at_s is None)
+        self._announce(scope, repeated=self._following.current_at_s is None)
         if self._on_change is not None:
             self._on_change(scope)
 
@@ -316,16 +269,3 @@ class PolicyStore:
         )
         if self._metrics is not None:
             self._metrics.dead_letters.labels(stage="policy").inc()
-
-
-def _break_silence(polls: int) -> None:
-    if polls >= _SILENT_POLLS:
-        text = "the policy topic does not answer; is Kafka running, and does the topic exist?"
-        raise BrokerAway(text)
-
-
-def _say_why(task: asyncio.Task[None]) -> None:
-    """Log what ended the reader; from then on the policies only get older, and intake stops."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        logger.critical("policies are no longer followed: %s", placed(error))

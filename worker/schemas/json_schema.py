@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from worker.erasure_records import Erasure, SubjectKey
+from worker.erasure.records import Erasure, SubjectKey
 from worker.exception_records import ExceptionRecord
 from worker.override_records import Override
 from worker.records import HistoryEntry, Message, Policy, PolicyApplied, Rfc3339, Status, Trace, Verdict

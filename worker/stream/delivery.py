@@ -17,11 +17,11 @@ from typing import Any, Final
 from aiokafka.errors import KafkaTimeoutError
 
 from worker import kafka
+from worker.backoff import Backoff
 from worker.config import Settings
 from worker.errors import BrokerAway, ConfigError, OutputTooLarge, PublishFailed, TopicMissing
 from worker.kafka_errors import translated
 from worker.metrics import Metrics
-from worker.stream.backoff import Backoff
 from worker.stream.ledger import UNKNOWN_POSITION
 from worker.stream.work import Row
 

@@ -15,9 +15,9 @@ from typing import Any, Final
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from worker import kafka
+from worker.backoff import Backoff
 from worker.credentials import absent_text
 from worker.errors import BrokerAway, TopicMissing
-from worker.stream.backoff import Backoff
 from worker.stream.cluster import Cluster, missing, twinless
 from worker.stream.gaps import Gaps
 from worker.stream.opening import Opener, Opening

@@ -16,10 +16,10 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from worker import kafka
+from worker.backoff import Backoff
 from worker.errors import BrokerAway, CorruptPartition, DecodeError, OffsetGone, OwnershipLost, TopicMissing
 from worker.kafka_errors import translated
 from worker.records import decode_message
-from worker.stream.backoff import Backoff
 from worker.stream.gaps import Gaps
 from worker.stream.group import Group
 from worker.stream.ledger import PartitionLedger, Published

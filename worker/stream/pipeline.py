@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+from worker.backoff import Backoff
 from worker.errors import DecodeError, EngineAborted, EngineDead, EngineError
 from worker.exceptions.source import ExceptionSource
 from worker.judge.judgement import UNSPOKEN, Judge, Judgement
 from worker.policy.model import EffectivePolicy
 from worker.policy.source import PolicySource
 from worker.records import Message, Status, Timing, decode_message, or_none
-from worker.stream.backoff import Backoff
 from worker.stream.deferred import DeferredOffset
 from worker.stream.ledger import PartitionLedger
 from worker.stream.lookahead import Lookahead

@@ -10,15 +10,15 @@ from worker import credentials
 from worker.config import Settings, erasure_trouble
 from worker.dead_letter import Headers
 from worker.digests import PLAIN, Digests
+from worker.erasure.sealed_words import has_words, sealed_letter, sealed_trace
+from worker.erasure.subjects import subject_of, subject_of_bytes
 from worker.errors import ConfigError
 from worker.metrics import Metrics
 from worker.records import Message, Trace
-from worker.sealed_words import has_words, sealed_letter, sealed_trace
 from worker.stream.delivery import Delivery
 from worker.stream.sealer import Sealer
 from worker.stream.tasks import Fail
 from worker.stream.work import source_of
-from worker.subjects import subject_of, subject_of_bytes
 
 
 class Protection(Struct, frozen=True):

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
+from worker.backoff import Backoff
 from worker.errors import StreamError
-from worker.stream.backoff import Backoff
 from worker.stream.deferred import DeferredOffset
 from worker.stream.gaps import Gaps
 from worker.stream.pipeline import Pipeline

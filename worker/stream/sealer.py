@@ -16,17 +16,17 @@ from aiokafka import ConsumerRecord, TopicPartition
 from prometheus_client import Counter
 
 from worker import kafka
+from worker.backoff import Backoff
 from worker.config import Settings
 from worker.digests import Digests
+from worker.erasure.subject_keys import ERASURES, KEYS, erasure_of, row_of, unavailable
+from worker.erasure.subjects import Names, Subject
 from worker.errors import ConfigError, StreamError, WorkerError, WrongDigestKey
 from worker.kafka_errors import translated
 from worker.sealing import SealingKey, new_key
-from worker.stream.backoff import Backoff
 from worker.stream.delivery import Delivery
 from worker.stream.tasks import Fail, spawn
 from worker.stream.work import Row
-from worker.subject_keys import ERASURES, KEYS, erasure_of, one_partition, row_of, unavailable
-from worker.subjects import Names, Subject
 
 #: Keys that are looked at for another ``digest_key``: the first one there is, and so many of the last.
 _LAST_KEYS: Final = 100
@@ -176,7 +176,7 @@ class Sealer:
 
     async def _check_keys(self, consumer: Any) -> None:
         """Look at the first key and the last ones: a worker with another ``digest_key`` would hide its from erasure."""
-        one = await one_partition(consumer, self._settings, KEYS)
+        one = await kafka.only_partition(consumer, self._settings.topic(KEYS))
         first, end = (await kafka.bounds(consumer, [one]))[one]
         consumer.assign([one])
         for start, stop in {(first, min(first + 1, end)), (max(first, end - _LAST_KEYS), end)}:
@@ -185,7 +185,7 @@ class Sealer:
                 self._names.verify((record.key or b"").decode("utf-8", "replace"))
 
     async def _catch_up(self, consumer: Any) -> None:
-        one = await one_partition(consumer, self._settings, ERASURES)
+        one = await kafka.only_partition(consumer, self._settings.topic(ERASURES))
         first, end = (await kafka.bounds(consumer, [one]))[one]
         consumer.assign([one])
         consumer.seek(one, first if self._position is None else max(first, self._position))

@@ -8,28 +8,23 @@ lends the partition, and takes it back from a worker that is gone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from typing import Any, Final
 
 from worker import kafka
 from worker.config import Settings
-from worker.errors import WorkerError
 from worker.judge.golden import answer_of
 from worker.judge.judgement import Judge
 from worker.kafka_errors import translated
+from worker.membership import Membership
 from worker.policy.golden import Answer, GoldenReport, run_golden
 from worker.policy.model import EffectivePolicy
 from worker.records import Message, Policy
-
-logger: Final = logging.getLogger(__name__)
 
 #: Cases in the engine at once, and how far behind messages they stand there.
 AT_ONCE: Final = 4
 PRIORITY: Final = 10
 #: A case that was not judged says nothing about the policy; it is asked again so often.
 _ATTEMPTS: Final = 3
-_RETRY_S: Final = 2.0
 _POLL_MS: Final = 200
 
 
@@ -41,9 +36,8 @@ class JudgeTrier:
         self._settings = settings
         self._judge = judge
         self._consumer: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self._membership = Membership("standing for golden cases", self._member)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._trouble = ""
         self._asking = 0
 
     @property
@@ -62,14 +56,11 @@ class JudgeTrier:
 
     async def start(self) -> None:
         """Join the group in the background, again and again while Kafka is away."""
-        self._task = asyncio.create_task(self._stand())
+        await self._membership.start()
 
     async def stop(self) -> None:
         """Leave the group. Safe to call twice."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._membership.stop()
 
     async def run(self, policy: Policy, effective: EffectivePolicy) -> GoldenReport:
         """Judge every case, a few at once and behind messages.
@@ -94,20 +85,6 @@ class JudgeTrier:
             return answer_of(await self._judge.judge(message, effective, priority=PRIORITY), effective)
         finally:
             self._asking -= 1
-
-    async def _stand(self) -> None:
-        while True:
-            try:
-                await self._member()
-            except WorkerError as error:
-                self._say(str(error))
-                await asyncio.sleep(_RETRY_S)
-
-    def _say(self, trouble: str) -> None:
-        """Log what keeps this worker from standing, once for each reason in a row."""
-        if trouble != self._trouble:
-            logger.warning("standing for golden cases: %s", trouble)
-        self._trouble = trouble
 
     async def _member(self) -> None:
         """Be a member of the group until something fails."""

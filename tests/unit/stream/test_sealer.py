@@ -12,13 +12,13 @@ import pytest
 from tests.support.streaming import MemoryDelivery, record, state_with
 from worker.config import Settings
 from worker.digests import Digests
-from worker.erasure_records import Erasure
+from worker.erasure.records import Erasure
+from worker.erasure.subjects import Names, Subject, record_subject
 from worker.errors import ConfigError, WorkerError, WrongDigestKey
 from worker.records import encode
 from worker.secret import Secret
 from worker.stream.delivery import Delivery
 from worker.stream.sealer import Sealer
-from worker.subjects import Names, Subject, record_subject
 
 DIGESTS = Digests(Secret("not a real secret, but long enough"))
 ALICE, BOB, CAROL = (Subject("author", "acme", name) for name in ("alice", "bob", "carol"))

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from worker.backoff import Backoff
 from worker.config import Settings
 from worker.errors import EngineDead, WorkerError
-from worker.stream.backoff import Backoff
 from worker.stream.buffer import Buffer
 from worker.stream.cluster import missing, twinless
 from worker.stream.tasks import spawn

@@ -15,10 +15,10 @@ from msgspec import UNSET, Struct, structs
 
 from worker import content_digest
 from worker.dead_letter import Headers, split
+from worker.erasure.subject_keys import KnownKey, Opened, open_bytes, open_text
 from worker.override_records import Override
 from worker.records import Source, Trace, encode, or_none
 from worker.sealing import SealingKey, as_text, seal
-from worker.subject_keys import KnownKey, Opened, open_bytes, open_text
 
 #: The last header of a sealed dead letter: the key's id. In one that is not sealed ``failed_at`` comes last,
 #: so no producer can make its own record look sealed.

@@ -7,12 +7,12 @@ import datetime as dt
 from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 from msgspec import Struct
 
 from worker import kafka
 from worker.config import Settings
-from worker.erasure_records import Erasure, SubjectKey
+from worker.erasure.records import Erasure, SubjectKey
 from worker.errors import ConfigError, KeysUnavailable, RecordError, StreamError
 from worker.records import decode, encode
 from worker.sealing import Sealed, SealingKey, Unsealable, of_text, unseal
@@ -38,21 +38,6 @@ class Opened(Struct, frozen=True):
     note: str | None = None
 
 
-async def one_partition(consumer: Any, settings: Settings, name: str) -> TopicPartition:
-    """Return the only partition of one of the two topics.
-
-    Raises:
-        TopicMissing: there is no such topic.
-        ConfigError: it has several, so its order means nothing.
-
-    """
-    found = await kafka.partitions_of(consumer, settings.topic(name))
-    if len(found) != 1:
-        text = f"topic {settings.topic(name)} has {len(found)} partitions and must have one; recreate it"
-        raise ConfigError(text)
-    return found[0]
-
-
 async def records(settings: Settings, name: str, start: int = 0) -> AsyncIterator[ConsumerRecord]:
     """Yield what one of the two topics holds now, from an offset on.
 
@@ -62,7 +47,7 @@ async def records(settings: Settings, name: str, start: int = 0) -> AsyncIterato
     """
     try:
         async with kafka.reader(settings) as consumer:
-            one = await one_partition(consumer, settings, name)
+            one = await kafka.only_partition(consumer, settings.topic(name))
             first, end = (await kafka.bounds(consumer, [one]))[one]
             consumer.assign([one])
             consumer.seek(one, min(max(first, start), end))

@@ -1,7 +1,7 @@
 """What the topics ``subject-keys`` and ``erasures`` hold.
 
 A *subject* is whoever words are about: an author, a conversation where no author is named, or a single
-record that names neither. Both topics know subjects by a keyed digest alone (``worker/subjects.py``).
+record that names neither. Both topics know subjects by a keyed digest alone (``worker/erasure/subjects.py``).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from worker.decoding import lenient_json
 from worker.digests import Digests
-from worker.erasure_records import SubjectKind
+from worker.erasure.records import SubjectKind
 from worker.errors import ConfigError, UsageError, WrongDigestKey
 from worker.records import Message, Source, canonical_json, or_none
 

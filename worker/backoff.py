@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 
@@ -15,11 +16,15 @@ class Backoff:
         self._most_s = most_s
         self._next_s = first_s
 
-    async def wait(self) -> None:
-        """Sleep once; the next time twice as long."""
-        wait_s = self._next_s
-        self._next_s = min(self._most_s, 2 * wait_s)
-        await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))
+    async def wait(self, ended: asyncio.Event | None = None) -> None:
+        """Sleep once, or until ``ended``; the next time twice as long."""
+        wait_s = self._next_s * random.uniform(0.75, 1.25)
+        self._next_s = min(self._most_s, 2 * self._next_s)
+        if ended is None:
+            await asyncio.sleep(wait_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), wait_s)
 
     def reset(self) -> None:
         """Forget the failures."""
