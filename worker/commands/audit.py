@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,11 +15,11 @@ from worker.audit.explain import explain
 from worker.audit.explain_find import Hint
 from worker.audit.integrity import with_integrity
 from worker.audit.seals import seal_outcomes
-from worker.audit.span import Span, parse_time
+from worker.audit.span import Span
 from worker.audit.verify import verify
 from worker.audit.verify_report import Report
 from worker.commands import audit_erase, audit_export, audit_overrides, audit_show, options
-from worker.commands.common import command_settings, told
+from worker.commands.common import command_settings, time_ms, told
 from worker.config import Settings
 from worker.errors import UsageError
 
@@ -53,10 +52,9 @@ def verify_command(
 ) -> None:
     """Prove from the topics that each message has exactly one outcome; exit 1 if a list is not empty."""
     settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
-    now_ms = round(time.time() * 1000)
     span = Span(
-        from_ms=None if time_from is None else parse_time(time_from, now_ms),
-        to_ms=None if time_to is None else parse_time(time_to, now_ms),
+        from_ms=time_ms(time_from),
+        to_ms=time_ms(time_to),
         partition=partition,
         from_offset=from_offset,
         to_offset=to_offset,
@@ -123,7 +121,7 @@ def explain_command(
 ) -> None:
     """Show message, policy, deciding clause, exact prompt, reasoning, and who was in force when."""
     settings = command_settings(config, bootstrap_servers, topic_prefix, extra, model=model, engine=engine)
-    from_ms = None if time_from is None else parse_time(time_from, round(time.time() * 1000))
+    from_ms = time_ms(time_from)
     hint = Hint(partition=partition, offset=offset, from_ms=from_ms)
     with told() as progress:
         found = asyncio.run(explain(settings, wanted, tenant, hint, progress))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,11 +12,10 @@ import typer
 
 from worker.audit.export import ExportReport, Format, export
 from worker.audit.retract import RetractReport, retract
-from worker.audit.span import parse_time
 from worker.audit.standing import Wanted
 from worker.audit.statement import Automated, Wish
 from worker.commands import options
-from worker.commands.common import command_settings, tell, told
+from worker.commands.common import command_settings, tell, time_ms, told
 from worker.records import Action
 
 #: Lines and counts of a list that are shown; ``--json`` has all.
@@ -135,9 +133,8 @@ def wanted(time_from: str | None, time_to: str | None, tenant: str | None) -> Wa
         UsageError: a time is none, or the end stands before the start.
 
     """
-    now_ms = round(time.time() * 1000)
     return Wanted(
-        from_ms=None if time_from is None else parse_time(time_from, now_ms),
-        to_ms=None if time_to is None else parse_time(time_to, now_ms),
+        from_ms=time_ms(time_from),
+        to_ms=time_ms(time_to),
         tenant_id=tenant,
     )

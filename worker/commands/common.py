@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from worker.audit.span import parse_time
 from worker.audit.standing import Progress
 from worker.commands.options import settings_from
 from worker.config import Settings
@@ -34,13 +35,23 @@ def command_settings(
     return settings
 
 
-def tell(report: msgspec.Struct | Sequence[msgspec.Struct], lines: Iterable[str], *, as_json: bool) -> None:
+def tell(report: Any, lines: Iterable[str], *, as_json: bool) -> None:
     """Print a report as JSON, or as lines that cannot move the cursor."""
     if as_json:
         print(msgspec.json.encode(report).decode())
         return
     for line in lines:
         print(visible(line, 2 * len(line) + 1))
+
+
+def moment_ms(text: str) -> int:
+    """Return a time that a flag names, in milliseconds since 1970 (``parse_time``)."""
+    return parse_time(text, round(time.time() * 1000))
+
+
+def time_ms(text: str | None) -> int | None:
+    """Return what a flag says of a time; None where it says nothing."""
+    return None if text is None else moment_ms(text)
 
 
 @contextmanager

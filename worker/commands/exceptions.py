@@ -6,25 +6,21 @@ import asyncio
 import datetime as dt
 import re
 import sys
-import time
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 import typer
 from msgspec import UNSET, Struct
 
 from worker.audit.exception_uses import Uses, read_uses
-from worker.audit.span import parse_time
 from worker.commands import options
-from worker.commands.common import command_settings
+from worker.commands.common import command_settings, moment_ms, tell
 from worker.config import Settings
 from worker.errors import UsageError
 from worker.exception_records import ExceptionRecord
 from worker.exceptions import lifecycle
 from worker.exceptions.accept import MAX_DAYS
 from worker.exceptions.lifecycle import Current, Published, Wish
-from worker.show import visible
 
 app: Final = typer.Typer(
     help="Scoped, expiring allowances for a text, an author or a channel; hits stay visible.", no_args_is_help=True
@@ -97,7 +93,7 @@ def put_command(
         text=_text(text),
     )
     published = asyncio.run(lifecycle.put(settings, wish))
-    _print(published, [_published_line(published)], as_json=as_json)
+    tell(published, [_published_line(published)], as_json=as_json)
 
 
 @app.command("list", epilog="Example: rsafe exceptions list --scope acme --from -7d")
@@ -113,7 +109,7 @@ def list_command(
     """Show every exception, expired and refused ones too, and how many verdicts each one changed."""
     settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     rows = asyncio.run(_listed(settings, scope, time_from))
-    _print(rows, [_line(row) for row in rows] or ["there is no exception"], as_json=as_json)
+    tell(rows, [_line(row) for row in rows] or ["there is no exception"], as_json=as_json)
 
 
 @app.command("show", epilog="Example: rsafe exceptions show acme#partner --json")
@@ -129,7 +125,7 @@ def show_command(
     """Show one exception whole: what it matches, for whom, why, until when, and how it fares."""
     settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     row = asyncio.run(_shown(settings, key, time_from))
-    _print(row, list(_lines(row)), as_json=as_json)
+    tell(row, list(_lines(row)), as_json=as_json)
 
 
 @app.command("delete", epilog="Example: rsafe exceptions delete acme#partner")
@@ -144,7 +140,7 @@ def delete_command(
     """End an exception (a tombstone) and wait until that counts; verdicts that named it keep its name."""
     settings = command_settings(config, bootstrap_servers, topic_prefix, extra)
     published = asyncio.run(lifecycle.delete(settings, key))
-    _print(published, [_published_line(published)], as_json=as_json)
+    tell(published, [_published_line(published)], as_json=as_json)
 
 
 def _text(text: str | None) -> str | None:
@@ -168,18 +164,14 @@ def _expiry(text: str) -> dt.datetime:
 
 async def _listed(settings: Settings, scope: str | None, time_from: str) -> list[Listed]:
     rows = await lifecycle.current(settings, scope)
-    uses = await read_uses(settings, parse_time(time_from, round(time.time() * _MS)))
+    uses = await read_uses(settings, moment_ms(time_from))
     return [Listed(exception=row, uses=uses.get(row.key, Uses())) for row in rows]
 
 
 async def _shown(settings: Settings, key: str, time_from: str) -> Listed:
     row = await lifecycle.show(settings, key)
-    uses = await read_uses(settings, parse_time(time_from, round(time.time() * _MS)))
+    uses = await read_uses(settings, moment_ms(time_from))
     return Listed(exception=row, uses=uses.get(key, Uses()))
-
-
-def _print(data: Any, lines: list[str], *, as_json: bool) -> None:
-    print(msgspec.json.encode(data).decode() if as_json else "\n".join(visible(line, _LINE_CELLS) for line in lines))
 
 
 def _published_line(published: Published) -> str:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
 from worker.commands import options, rehearsal
+from worker.commands.common import tell
 from worker.commands.options import settings_from
+from worker.commands.policy_files import effective, policy_in, read_file
 from worker.config import Settings
 from worker.errors import PolicyInvalid, UsageError
 from worker.policy import golden, lifecycle
-from worker.policy.combine import AcceptedPolicy, combine
 from worker.policy.document import as_json, fields_of
 from worker.policy.golden import Answer, CaseResult, GoldenReport
 from worker.policy.history import read_policy
 from worker.policy.lifecycle import DECISION_WAIT_S, Current, Published
 from worker.policy.lint import Finding, lint
 from worker.policy.lint_cost import Cost
-from worker.policy.model import EffectivePolicy, record_digest
+from worker.policy.model import EffectivePolicy
 from worker.policy.scope import Scope, State, parse, parse_argument
 from worker.records import HistoryEntry, Message, Policy
 from worker.show import visible
@@ -73,7 +73,7 @@ def put_command(
 ) -> None:
     """Publish a policy, and say whether it came into force. Without a version in FILE it takes the next one."""
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    raw = as_json(_read(file))
+    raw = as_json(read_file(file))
     try:
         published = asyncio.run(lifecycle.put(settings, scope, raw, bump=bump, wait_s=wait))
     except PolicyInvalid as error:
@@ -93,7 +93,8 @@ def get_command(
     """Print the policy in force for a scope: JSON, byte for byte as it was published."""
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     policy = asyncio.run(lifecycle.get(settings, scope))
-    _print(fields_of(policy.encode()), [policy], as_json=as_json_output)
+    # As it is, and not made harmless for a terminal: what is printed can be published again.
+    print(msgspec.json.encode(fields_of(policy.encode())).decode() if as_json_output else policy)
 
 
 @app.command("list", epilog="Example: rsafe policy list --json")
@@ -107,7 +108,7 @@ def list_command(
     """Show every scope that has a policy, what became of its newest record, and how many workers hold it."""
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     rows = asyncio.run(lifecycle.current(settings))
-    _print(rows, [_current_line(row) for row in rows], as_json=as_json_output)
+    tell(rows, [_current_line(row) for row in rows], as_json=as_json_output)
 
 
 @app.command("delete", epilog="Example: rsafe policy delete lumen-games/lobby")
@@ -137,7 +138,7 @@ def history_command(
     """Show every decision about a scope's policies, oldest first."""
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     entries = asyncio.run(lifecycle.history(settings, scope))
-    _print(entries, [_history_line(entry) for entry in entries], as_json=as_json_output)
+    tell(entries, [_history_line(entry) for entry in entries], as_json=as_json_output)
 
 
 @app.command("rollback", epilog="Example: rsafe policy rollback lumen-games --to 3")
@@ -167,10 +168,10 @@ def lint_command(
     as_json_output: Json = False,  # noqa: FBT002
 ) -> None:
     """Check a policy file without publishing it; exit 1 if it would be refused."""
-    raw, who = as_json(_read(file)), _scope_of(file, scope)
+    raw, who = as_json(read_file(file)), _scope_of(file, scope)
     cost = _counted(raw, who, floor, model) if model else None
-    findings = lint(raw, who, read_policy(as_json(_read(floor))) if floor else None, cost)
-    _print(findings, [_finding_line(finding) for finding in findings] or ["nothing to say"], as_json=as_json_output)
+    findings = lint(raw, who, policy_in(floor) if floor else None, cost)
+    tell(findings, [_finding_line(finding) for finding in findings] or ["nothing to say"], as_json=as_json_output)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(1)
 
@@ -186,7 +187,7 @@ def _counted(raw: bytes, scope: Scope, floor: str | None, model: str) -> Cost | 
         policy = read_policy(raw)
     except PolicyInvalid:
         return None
-    return counter.cost(_effective(policy, scope, floor))
+    return counter.cost(effective(policy, scope, floor))
 
 
 @app.command("test", epilog="Example: rsafe policy test lumen-games.json --floor platform.json")
@@ -202,12 +203,12 @@ def golden_command(
 ) -> None:
     """Judge a policy's golden cases with the model; exit 1 if fewer than its min_pass are right."""
     settings = settings_from(config, extra, model=model, engine=engine)
-    policy = read_policy(as_json(_read(file)))
-    effective = _effective(policy, _scope_of(file, scope), floor)
+    policy = policy_in(file)
+    under = effective(policy, _scope_of(file, scope), floor)
     if not policy.golden:
         text = f'{file} has no golden cases; add \'golden\': [{{"text": ..., "label": "safe"}}]'
         raise UsageError(text)
-    report = asyncio.run(_judge_cases(settings, policy, effective))
+    report = asyncio.run(_judge_cases(settings, policy, under))
     _say_report(report, as_json=as_json_output)
     if not report.ok:
         raise typer.Exit(1)
@@ -217,21 +218,6 @@ app.command("compare", epilog="Example: rsafe policy compare lumen-games --json"
 app.command("promote", epilog="Example: rsafe policy promote lumen-games --max-disagreement 0.05 --watch")(
     rehearsal.promote_command
 )
-
-
-def _effective(policy: Policy, scope: Scope, floor: str | None) -> EffectivePolicy:
-    own = _as_accepted(scope.live, policy)
-    if scope.is_floor:
-        combined = combine(own, None, None)
-    else:
-        base = _as_accepted("platform", read_policy(as_json(_read(floor)))) if floor else None
-        combined = combine(base, own, None)
-    assert combined is not None
-    return combined
-
-
-def _as_accepted(key: str, policy: Policy) -> AcceptedPolicy:
-    return AcceptedPolicy(scope=key, policy=policy, digest=record_digest(policy), offset=None)
 
 
 async def _judge_cases(settings: Settings, policy: Policy, effective: EffectivePolicy) -> GoldenReport:
@@ -251,14 +237,6 @@ async def _judge_cases(settings: Settings, policy: Policy, effective: EffectiveP
         await judge.stop()
 
 
-def _read(file: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        text = f"{file} cannot be read ({error.strerror}); give a policy file, or - for standard input"
-        raise UsageError(text) from None
-
-
 def _scope_of(file: str, wanted: str | None) -> Scope:
     if wanted is not None:
         return parse_argument(wanted)
@@ -266,10 +244,6 @@ def _scope_of(file: str, wanted: str | None) -> Scope:
         return parse(Path(file).stem)
     except PolicyInvalid:
         return Scope(_SOME_TENANT)
-
-
-def _print(data: Any, lines: list[str], *, as_json: bool) -> None:
-    print(msgspec.json.encode(data).decode() if as_json else "\n".join(lines))
 
 
 def _say_published(published: Published, *, as_json: bool) -> None:
@@ -288,7 +262,7 @@ def _say_published(published: Published, *, as_json: bool) -> None:
         "undecided": "is published; no worker has decided yet",
     }
     line = f"{published.scope}: {version} at offset {published.offset} {words[published.decision]}"
-    _print(published, [line], as_json=as_json)
+    tell(published, [line], as_json=as_json)
     if published.decision == "refused":
         raise PolicyInvalid(published.field or "", published.reason or "a valid policy")
 
@@ -337,7 +311,7 @@ def _say_report(report: GoldenReport, *, as_json: bool) -> None:
         "ok": report.ok,
         "results": report.results,
     }
-    _print(data, lines, as_json=as_json)
+    tell(data, lines, as_json=as_json)
 
 
 def _case_line(result: CaseResult) -> str:

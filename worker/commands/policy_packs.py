@@ -13,18 +13,18 @@ import typer
 from msgspec import UNSET, Struct
 
 from worker.commands import options
+from worker.commands.common import tell
 from worker.commands.options import settings_from
 from worker.commands.policy import FileArg, FloorFile, ForScope, Json, app
+from worker.commands.policy_files import effective, policy_in, read_file
 from worker.config import Settings
 from worker.errors import UsageError
 from worker.policy import lifecycle, lint_cost
-from worker.policy.combine import AcceptedPolicy, combine
 from worker.policy.crosswalk import TAXONOMIES, Counterpart, crosswalk
 from worker.policy.document import as_json
 from worker.policy.finding import Finding
 from worker.policy.history import read_policy
 from worker.policy.lint import lint
-from worker.policy.model import EffectivePolicy, record_digest
 from worker.policy.pack import export_prose, import_prose, outline
 from worker.policy.pack_labels import golden_cases
 from worker.policy.pack_starter import Starter, names, starter
@@ -76,7 +76,7 @@ def import_command(
     as_json_output: Annotated[bool, typer.Option("--json", help="Write JSON on one line.")] = False,  # noqa: FBT002
 ) -> None:
     """Turn prose policies into policy files: prose word for word, categories from its codes; publishes nothing."""
-    base = read_policy(as_json(_read(Path(floor)))) if floor else None
+    base = policy_in(floor) if floor else None
     who = parse_argument(scope) if scope else Scope("tenant")
     found = [_imported(path, golden, who, base, min_pass) for path in _sources(source)]
     for one in found:
@@ -104,7 +104,7 @@ def export_command(
         text = f"--format is not {' or '.join(_FORMATS)}"
         raise UsageError(text)
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    raw = as_json(_read(Path(what))) if Path(what).is_file() else _live(settings, what)
+    raw = as_json(read_file(what)) if Path(what).is_file() else _live(settings, what)
     policy = read_policy(raw)
     _write(export_prose(policy) if form == "text" else raw, out)
 
@@ -126,7 +126,7 @@ def starter_command(
         for row in rows
     ]
     notes = {key: note for row in rows for key, note in row["notes"].items()}
-    _print(rows, [*lines, *(f"{key}: {note}" for key, note in notes.items())], as_json=as_json_output)
+    tell(rows, [*lines, *(f"{key}: {note}" for key, note in notes.items())], as_json=as_json_output)
 
 
 @app.command("crosswalk", epilog="Example: rsafe policy crosswalk --json")
@@ -138,7 +138,7 @@ def crosswalk_command(as_json_output: Json = False) -> None:  # noqa: FBT002
         lines.append(f"{row.id} {row.name}")
         lines += [f"  {name:<10} {_counterpart(getattr(row, name))}" for name in TAXONOMIES]
     sources = [f"{one.name}, {one.version}: {' '.join(one.sources)}" for one in table.taxonomies.values()]
-    _print(table, [*lines, *sources], as_json=as_json_output)
+    tell(table, [*lines, *sources], as_json=as_json_output)
 
 
 @app.command("cost", epilog="Example: rsafe policy cost game-chat.json --floor platform.json --model /models/rsafe-7b")
@@ -158,7 +158,8 @@ def cost_command(
 
     folder = find_model(settings_from(config, extra, model=model))
     counter = Counter(folder)
-    policy = _effective(Path(file), floor, scope)
+    who = parse_argument(scope) if scope else Scope(PLATFORM if floor is None else "tenant")
+    policy = effective(policy_in(file), who, floor)
     cost, weights = counter.cost(policy), counter.weights(policy)
     lines = [f"{weight.tokens:>6}  {weight.scope}  {weight.id or 'text'}" for weight in weights]
     lines.append(f"{cost.tokens:>6}  before each message in {cost.calls} calls, the template included")
@@ -172,7 +173,7 @@ def cost_command(
         "tokens_per_1000_messages": cost.per_thousand,
         "parts": weights,
     }
-    _print(data, lines, as_json=as_json_output)
+    tell(data, lines, as_json=as_json_output)
 
 
 def _sources(source: Path) -> list[Path]:
@@ -186,7 +187,7 @@ def _sources(source: Path) -> list[Path]:
 
 
 def _imported(path: Path, golden: Path | None, who: Scope, floor: Policy | None, min_pass: float | None) -> Imported:
-    raw = _read(path)
+    raw = read_file(path)
     if raw.lstrip().startswith(b"{"):
         text = f"{path.name} is a policy file already; 'rsafe policy put' publishes it"
         raise UsageError(text)
@@ -211,7 +212,7 @@ def _cases(raw: bytes, golden: Path | None, name: str) -> tuple[GoldenCase, ...]
     if labels is None:
         text = f"there is no {' and no '.join(map(str, files))}; give the file of labels, or leave --golden out"
         raise UsageError(text)
-    return golden_cases(_read(labels), outline(raw.decode(errors="replace")), name)
+    return golden_cases(read_file(labels), outline(raw.decode(errors="replace")), name)
 
 
 def _import_lines(one: Imported, who: Scope, said: str | None) -> Iterator[str]:
@@ -237,19 +238,6 @@ def _live(settings: Settings, scope: str) -> bytes:
     return asyncio.run(lifecycle.get(settings, scope)).encode()
 
 
-def _effective(file: Path, floor: str | None, scope: str | None) -> EffectivePolicy:
-    who = parse_argument(scope) if scope else Scope(PLATFORM if floor is None else "tenant")
-    own = _accepted(who.live, read_policy(as_json(_read(file))))
-    base = _accepted(PLATFORM, read_policy(as_json(_read(Path(floor))))) if floor and not who.is_floor else None
-    combined = combine(own, None, None) if who.is_floor else combine(base, own, None)
-    assert combined is not None
-    return combined
-
-
-def _accepted(key: str, policy: Policy) -> AcceptedPolicy:
-    return AcceptedPolicy(scope=key, policy=policy, digest=record_digest(policy), offset=None)
-
-
 def _starter_row(one: Starter) -> dict[str, Any]:
     return {
         "name": one.name,
@@ -271,14 +259,6 @@ def _document(policy: Policy, *, compact: bool) -> bytes:
     return (raw if compact else msgspec.json.format(raw, indent=_INDENT)) + b"\n"
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    except OSError as error:
-        text = f"{path} cannot be read ({error.strerror}); give a file, or - for standard input"
-        raise UsageError(text) from None
-
-
 def _write(content: bytes, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(content)
@@ -289,7 +269,3 @@ def _write(content: bytes, out: Path | None) -> None:
     except OSError as error:
         text = f"{out} cannot be written ({error.strerror}); name another file with --out"
         raise UsageError(text) from None
-
-
-def _print(data: Any, lines: list[str], *, as_json: bool) -> None:
-    print(msgspec.json.encode(data).decode() if as_json else "\n".join(lines))

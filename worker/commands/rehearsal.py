@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from worker.audit import rehearsal_read
@@ -15,8 +13,8 @@ from worker.audit.comparison import Cell, Example
 from worker.audit.intervals import Interval
 from worker.audit.rehearsal import MIN_SAMPLE, CategoryChange, Gates, RehearsalReport, Side
 from worker.audit.rehearsal_read import Promotion
-from worker.audit.span import parse_time
 from worker.commands import options
+from worker.commands.common import tell, time_ms
 from worker.commands.options import settings_from
 from worker.policy.lifecycle import DECISION_WAIT_S, Published
 from worker.show import visible
@@ -57,8 +55,8 @@ def compare_command(
 ) -> None:
     """Show what a scope's #shadow policy would change: its verdicts against the live ones of the same messages."""
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    report = asyncio.run(rehearsal_read.compare(settings, scope, _from_ms(since)))
-    _print(report, report_lines(report), as_json=as_json)
+    report = asyncio.run(rehearsal_read.compare(settings, scope, time_ms(since)))
+    tell(report, report_lines(report), as_json=as_json)
 
 
 def promote_command(
@@ -88,10 +86,10 @@ def promote_command(
     gates = Gates(min_sample=min_sample, max_flag_rate=max_flag_rate, max_disagreement=max_disagreement)
     promotion = asyncio.run(
         rehearsal_read.promote(
-            settings, scope, gates, from_ms=_from_ms(since), watch=watch, dry_run=dry_run, wait_s=wait
+            settings, scope, gates, from_ms=time_ms(since), watch=watch, dry_run=dry_run, wait_s=wait
         )
     )
-    _print(promotion, promotion_lines(promotion), as_json=as_json)
+    tell(promotion, promotion_lines(promotion), as_json=as_json)
     published = promotion.published
     if promotion.obstacles or (published is not None and published.decision == "refused"):
         raise typer.Exit(1)
@@ -174,11 +172,3 @@ def _cells(cells: Iterable[Cell]) -> str:
 def _ids(title: str, examples: Iterable[Example]) -> list[str]:
     named = " ".join(f"{visible(one.message_id, _ID_CELLS)} ({one.partition}/{one.offset})" for one in examples)
     return [f"{title}: {named}"] if named else []
-
-
-def _from_ms(since: str | None) -> int | None:
-    return None if since is None else parse_time(since, round(time.time() * 1000))
-
-
-def _print(data: Any, lines: list[str], *, as_json: bool) -> None:
-    print(msgspec.json.encode(data).decode() if as_json else "\n".join(lines))

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -22,7 +21,7 @@ from worker.audit import replay_plan, report_html, report_show
 from worker.audit.comparison import Labels
 from worker.audit.replay_plan import ReplayPlan, Wanted
 from worker.audit.report import ReplayReport, make_report, read_labels, summary
-from worker.audit.span import parse_time
+from worker.commands.common import time_ms
 from worker.config import Settings
 from worker.errors import AuditError, PolicyInvalid, UsageError, WorkerError
 from worker.judge.build import build_judge
@@ -155,8 +154,8 @@ def _filter(options: ReplayOptions, scope: Scope | None) -> ReplayFilter:
         "channels": channels,
         "labels": options.labels,
         "categories": options.categories,
-        "from_ms": _time_ms(options.time_from),
-        "to_ms": _time_ms(options.time_to),
+        "from_ms": time_ms(options.time_from),
+        "to_ms": time_ms(options.time_to),
     }
     try:
         return msgspec.convert(wanted, ReplayFilter)
@@ -193,10 +192,6 @@ def _offsets(text: str) -> tuple[int, Wanted]:
         problem = f"--offsets {text!r} is not PARTITION or PARTITION:FROM-TO, TO excluded; for example 3:100-200"
         raise UsageError(problem)
     return int(found[1]), (int(found[2] or 0), int(found[3]) if found[3] else None)
-
-
-def _time_ms(text: str | None) -> int | None:
-    return None if text is None else parse_time(text, round(time.time() * 1000))
 
 
 async def _replay(
