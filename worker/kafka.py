@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaError, NodeNotReadyError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
 from worker import clock, credentials, kafka_records
@@ -194,23 +194,6 @@ async def kill(client: Client) -> None:
         connections = client._client  # noqa: SLF001  (as above)
     client._closed = True  # noqa: SLF001  (or its finalizer warns)
     await _ended_well(connections.close(), 1.0)
-
-
-def fence(producer: AIOKafkaProducer, must_not_send: Callable[[], bool]) -> None:
-    """Ask before each request of a producer whether it may go out; while it may not, none does.
-
-    The question is asked at the last place before the socket: what a process had handed to its producer
-    when it was stopped goes no further when it wakes up. aiokafka tries such a batch again later.
-    """
-    send = producer.client.send
-
-    async def asked(node_id: int, request: Any, **options: Any) -> Any:
-        if must_not_send():
-            text = "this client must not send"
-            raise NodeNotReadyError(text)
-        return await send(node_id, request, **options)
-
-    producer.client.send = asked
 
 
 def on_heartbeat(consumer: AIOKafkaConsumer, heard: Callable[[float], None]) -> None:

@@ -36,6 +36,7 @@ from worker.broker import Broker
 from worker.config import Settings
 from worker.errors import AuditError, PolicyInvalid, PublishFailed, UsageError
 from worker.judge.scripted import ScriptedJudge
+from worker.kafka_fence import fence
 from worker.records import ModelRef
 from worker.replay_records import ReplayFilter, ReplayPolicies
 
@@ -336,7 +337,7 @@ async def test_a_fence_holds_a_real_producer(settings: Settings) -> None:
     producer = kafka.make_producer(settings)
     await kafka.start(producer, settings)
     try:
-        kafka.fence(producer, lambda: closed[0])
+        fence(producer, lambda: closed[0])
         with pytest.raises(PublishFailed):
             await kafka.send(producer, settings.topic("replay-verdicts"), b"x", key=None, timeout_s=1.0)
         assert await count(settings, "replay-verdicts") == 0

@@ -233,8 +233,10 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         while True:
             await asyncio.sleep(BEAT_S)
             lease, stalled_s = self._lease, self._guard.stalled_s()
-            if stalled_s and lease is not None:
-                self._stalled = lease.ended = True
+            if stalled_s and (lease is not None or self._tools.output.busy):
+                self._stalled = True
+                if lease is not None:
+                    lease.ended = True
                 text = f"this process stood still for {stalled_s:.0f} s, so the partitions may be someone else's"
                 self._fail(OwnershipLost(text))
                 await self._tools.output.abandon()

@@ -102,6 +102,11 @@ class ReplayOutput:
     def _must_not_send(self) -> bool:
         return self._fenced is not None and self._fenced()
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._writing)
+
     async def publish(self, judged: Judged, may_write: Callable[[], None]) -> None:
         """Write trace and verdict; cancelling it does not stop what is under way, see ``settle``.
 

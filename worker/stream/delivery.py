@@ -21,6 +21,7 @@ from worker.backoff import Backoff
 from worker.config import Settings
 from worker.errors import BrokerAway, ConfigError, OutputTooLarge, PublishFailed, TopicMissing
 from worker.kafka_errors import translated
+from worker.kafka_fence import fence
 from worker.metrics import Metrics
 from worker.stream.ledger import UNKNOWN_POSITION
 from worker.stream.work import Row
@@ -42,7 +43,7 @@ class Delivery:
     def __init__(self, settings: Settings, metrics: Metrics, must_not_send: Callable[[], bool] | None = None) -> None:
         """Connect nothing yet; the first write does.
 
-        ``must_not_send`` is asked before each request goes out, see ``kafka.fence``.
+        ``must_not_send`` is asked before each request goes out, see ``kafka_fence``.
         """
         self._settings = settings
         self._must_not_send = must_not_send
@@ -117,7 +118,7 @@ class Delivery:
                     await backoff.wait()
                 else:
                     if self._must_not_send is not None:
-                        kafka.fence(producer, self._must_not_send)
+                        fence(producer, self._must_not_send)
                     self._producer = producer
             return self._producer
 

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 import pytest
-from aiokafka.errors import NodeNotReadyError
 
 from tests.support.judging import message, policy
 from tests.support.streaming import record
-from worker import kafka
 from worker.audit.replay_output import Judged, ReplayOutput, ReplayTopic, replay_settings
 from worker.config import Settings
 from worker.errors import OutputTooLarge, OwnershipLost
@@ -154,37 +152,3 @@ async def test_what_does_not_arrive_in_time_is_never_sent() -> None:
     with pytest.raises(asyncio.CancelledError):
         await publishing
     assert delivery.rows == []
-
-
-async def test_a_fenced_producer_sends_nothing() -> None:
-    """While a client must not send, its requests are refused as by a node that is not ready; afterwards they go out."""
-
-    class Client:
-        """Remembers what went out."""
-
-        def __init__(self) -> None:
-            """Nothing yet."""
-            self.sent: list[tuple[int, str]] = []
-
-        async def send(self, node_id: int, request: str) -> str:
-            """Send a request."""
-            self.sent.append((node_id, request))
-            return "answer"
-
-    class Producer:
-        """Has a client, as aiokafka's."""
-
-        client = Client()
-
-    producer, closed = Producer(), [True]
-    client = producer.client
-    kafka.fence(producer, lambda: closed[0])
-
-    with pytest.raises(NodeNotReadyError):
-        await client.send(1, "produce")
-    assert client.sent == []
-
-    closed[0] = False
-
-    assert await client.send(1, "produce") == "answer"
-    assert client.sent == [(1, "produce")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterable
 
@@ -33,7 +34,15 @@ def _texts(words: Concept) -> tuple[str, ...]:
 def _all_texts(stock: Vocabulary) -> list[str]:
     texts = [text for words in stock.words.values() for text in _texts(words)]
     texts += [text for topic in stock.topics for text in (topic.name, topic.definition)]
-    return [_normal(text) for text in (*texts, *stock.pointers, *stock.opaque_names, *stock.proses)]
+    turned = [
+        form.format(name=name, definition=definition.rstrip("."))
+        for words in stock.words.values()
+        for form in stock.negations
+        for name in words.names
+        for definition in words.definitions[:1]
+    ]
+    other = (*stock.pointers, *stock.opaque_names, *stock.proses, *stock.rests)
+    return [_normal(text) for text in (*texts, *turned, *other)]
 
 
 def _ids(stock: Vocabulary) -> list[str]:
@@ -68,6 +77,13 @@ def test_evaluation_has_several_words(key: str) -> None:
     wanted = (3, 2, 1, 0, 0) if is_part(key) else (3, 3, 2, 2, 2)
     found = (words.names, words.definitions, words.violates, words.allowed, words.opposites)
     assert all(len(texts) >= least for texts, least in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("key", sorted(key for key in TRAINING.words if not is_part(key)))
+def test_opposites_are_too_many_to_learn_by_heart(key: str) -> None:
+    """A hundred drawings of what is not in a concept give more than fifty sentences."""
+    rng = random.Random(1)
+    assert len({TRAINING.opposite(rng, key) for _ in range(100)}) > 50
 
 
 @BOTH

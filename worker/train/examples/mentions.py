@@ -37,7 +37,15 @@ _DEFINITIONS: Final = (
     "what contains {}.",
 )
 _INSIDE: Final = ("Says {}.", "Mentions {}.", "Contains the word {}.")
-_OUTSIDE: Final = ("Does not say {}.", "Anything without {}.", "No mention of {}.")
+_OUTSIDE: Final = (
+    "Does not say {}.",
+    "Anything without {}.",
+    "No mention of {}.",
+    "Everything but {}.",
+    "{} does not occur.",
+    "Everything else.",
+    "All the rest.",
+)
 _POINTERS: Final = ("see the clauses.", "as follows.", "what is named here:", "")
 _OPAQUE: Final = 0.4
 

@@ -137,7 +137,7 @@ class Maker:
         """Say the target by a violating and an allowed clause, or the other way round."""
         rng, sense = self.rng, one(self.target)
         inside = (sentence(TRAINING.definition(rng, sense)), sense)
-        outside = (rng.choice(TRAINING.words[self.target].opposites), Sense(sense.any_of, negated=True))
+        outside = (TRAINING.opposite(rng, self.target), Sense(sense.any_of, negated=True))
         barred, free = (outside, inside) if swapped else (inside, outside)
         category_id = self._id(self.target)
         hidden = rng.random() < _OPAQUE_NAME / 2

@@ -5,11 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Final
 
 from msgspec import Struct
 
 from worker.train.data.labels import Sense
 from worker.train.policies.concept import Concept, Topic
+
+_OWN_OPPOSITE: Final = 0.35
+_REST: Final = 0.2
+_AS_NAMED: Final = 0.3
 
 
 class Vocabulary(Struct, frozen=True, kw_only=True, dict=True):
@@ -23,6 +28,8 @@ class Vocabulary(Struct, frozen=True, kw_only=True, dict=True):
         pointers: definitions that leave everything to the clauses.
         only: words that a narrow definition may begin with.
         proses: free text beside the categories.
+        negations: sentences that turn a concept round, with ``{name}`` or ``{definition}`` of it.
+        rests: sentences for all that no clause names.
 
     """
 
@@ -34,6 +41,8 @@ class Vocabulary(Struct, frozen=True, kw_only=True, dict=True):
     pointers: tuple[str, ...]
     only: tuple[str, ...]
     proses: tuple[str, ...] = ()
+    negations: tuple[str, ...] = ()
+    rests: tuple[str, ...] = ()
 
     @cached_property
     def key_of_name(self) -> dict[str, str]:
@@ -51,6 +60,21 @@ class Vocabulary(Struct, frozen=True, kw_only=True, dict=True):
             text = "only a sense that asks for labels has a definition"
             raise ValueError(text)
         return "; or ".join(rng.choice(self.words[key].definitions).rstrip(".") for key in sense.any_of) + "."
+
+    def opposite(self, rng: random.Random, key: str) -> str:
+        """Return a sentence for all that is not in a concept: its own, a negation, or the rest.
+
+        Few sentences are learnt by heart, and then a policy is read by them and not by the side that they stand on.
+        """
+        words, drawn = self.words[key], rng.random()
+        if drawn < _OWN_OPPOSITE:
+            return rng.choice(words.opposites)
+        if drawn < _OWN_OPPOSITE + _REST:
+            return rng.choice(self.rests)
+        name, definition = rng.choice(words.names), rng.choice(words.definitions).rstrip(".")
+        return rng.choice(self.negations).format(
+            name=name if rng.random() < _AS_NAMED else name.lower(), definition=definition
+        )
 
     def opaque_id(self, rng: random.Random) -> str:
         """Return an id that says nothing."""
