@@ -14,17 +14,20 @@ from tests.support.processes import ROOT
 PAGE: Final = ROOT / "worker" / "README.md"
 
 
+def _round(choice: zombies.Choice, *, doubled: int, lost: int) -> Round:
+    return Round(choice=choice, stopped_after_s=1.0, written_before=9, doubled=doubled, lost=lost)
+
+
 def test_the_table_counts_each_choice_by_itself() -> None:
     """Doubles, stops with any, losses, and the median of the ratios with both ends."""
-    made = {"stopped_after_s": 1.0, "written_before": 9}
     found = Zombies(
         date="2026-01-02",
         seed=7,
         session_s=3.0,
         rounds=[
-            Round(choice="guarded", doubled=3, lost=0, **made),
-            Round(choice="guarded", doubled=0, lost=0, **made),
-            Round(choice="transactional", doubled=0, lost=1, **made),
+            _round("guarded", doubled=3, lost=0),
+            _round("guarded", doubled=0, lost=0),
+            _round("transactional", doubled=0, lost=1),
         ],
         speeds=[Speed(guarded=100, transactional=rate) for rate in (10, 30, 20)],
     )

@@ -14,8 +14,10 @@ from tests.conftest import KafkaAddress
 from tests.support import policy_topics as topics
 from tests.support.policies import category, raw
 from tests.support.policy_topics import version_of
+from tests.support.scripted_engine import POISON, ProcessJudge
 from tests.support.waiting import wait_until
 from worker.config import Settings
+from worker.errors import EngineDead
 from worker.judge.judgement import Judgement
 from worker.judge.scripted import ScriptedJudge
 from worker.policy.model import EffectivePolicy
@@ -42,6 +44,24 @@ class CountingJudge(ScriptedJudge):
         """Remember the text, then judge it by rule."""
         self.asked.append(message.text)
         return await super().judge(message, policy, priority=priority)
+
+
+class HangingJudge(CountingJudge):
+    """Never answers; its watchdog says so once it is told to."""
+
+    is_dead = False
+
+    async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
+        """Take the question, and nothing more."""
+        self.asked.append(message.text)
+        await asyncio.Event().wait()
+        return await super().judge(message, policy, priority=priority)
+
+    def check(self) -> None:
+        """Raise once it is said to hang."""
+        if self.is_dead:
+            text = "the engine makes no steps"
+            raise EngineDead(text)
 
 
 @pytest.fixture
@@ -201,3 +221,66 @@ async def test_a_tenants_cases_wait_for_the_floors(settings: Settings) -> None:
         await topics.publish(settings, ("platform", raw(U7, golden=(SLOW,))), ("acme", raw(own, golden=floored)))
         await wait_until(lambda: version_of(store, "acme") == 1, 30)
     assert [entry.decision for entry in await topics.history(settings)] == ["accepted", "accepted"]
+
+
+async def a_life_that_the_engine_ends(settings: Settings) -> None:
+    """Run a worker until its engine is dead."""
+    judge = ProcessJudge()
+    await judge.start()
+    async with worker(settings, judge):
+        await wait_until(lambda: judge.is_dead, 30, what="the engine's death")
+    await judge.stop()
+
+
+async def test_cases_that_kill_the_engine_are_refused(settings: Settings) -> None:
+    """The engine dies over them in two lives of a worker; the third refuses the record, and judges the next one's."""
+    await topics.publish(settings, ("acme", raw(U7, golden=(GOOD, GoldenCase(text=POISON, label="unsafe")))))
+    for _ in range(2):
+        await a_life_that_the_engine_ends(settings)
+        assert await topics.history(settings) == []
+
+    judge = ProcessJudge()
+    await judge.start()
+    async with worker(settings, judge) as store:
+        (entry,) = await decided(settings, 1)
+        await topics.publish(settings, ("acme", raw(U7, version=2, golden=(GOOD,))))
+        await wait_until(lambda: version_of(store, "acme") == 2, 30)
+        (letter,) = await wait_until(lambda: topics.read_all(settings, "dead-letters"), 10)
+    await judge.stop()
+
+    assert (entry.decision, entry.field) == ("refused", "golden")
+    assert "golden cases that the engine survives; it died 2 times" in (entry.reason or "")
+    assert dict(letter.headers)["error"] == b"PolicyInvalid"
+
+
+async def test_a_hung_engine_is_the_cases_fault_too(settings: Settings) -> None:
+    """No call fails when an engine hangs: what the watchdog says is asked when the worker ends."""
+    judge = HangingJudge()
+    await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
+    async with worker(settings, judge):
+        await wait_until(lambda: judge.asked, 30, what="the case is in the judge")
+        judge.is_dead = True
+
+    trier = JudgeTrier(settings, judge)
+    (record,) = await topics.read_all(settings, "policies")
+    assert await trier._deaths((record.offset, record.timestamp)) == 1
+    assert await trier._deaths((record.offset, record.timestamp + 1)) == 0
+    await trier.stop()
+
+
+async def test_cases_wait_while_messages_are_judged_one_at_a_time(settings: Settings) -> None:
+    """Beside a message that may kill the engine they would be blamed for it."""
+    judge, careful = CountingJudge(), [True]
+    trier = JudgeTrier(settings, judge)
+    trier.wait_while(lambda: careful[0])
+    store = PolicyStore(settings, trier=trier)
+    try:
+        await store.start()
+        await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
+        await wait_until(lambda: trier._consumer is not None and trier._consumer.assignment(), 30)
+        assert not trier.chosen()
+        assert judge.asked == []
+        careful[0] = False
+        await wait_until(lambda: version_of(store, "acme") == 1, 30)
+    finally:
+        await store.stop()

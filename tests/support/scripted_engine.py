@@ -40,7 +40,7 @@ class ProcessJudge(ScriptedJudge):
         self._process: asyncio.subprocess.Process | None = None
         self._asked: dict[str, asyncio.Future[None]] = {}
         self._reading: asyncio.Task[None] | None = None
-        self._is_dead = False
+        self.is_dead = False
 
     async def start(self) -> None:
         """Start the engine."""
@@ -66,7 +66,7 @@ class ProcessJudge(ScriptedJudge):
 
     def check(self) -> None:
         """Raise once the engine is gone."""
-        if self._is_dead:
+        if self.is_dead:
             raise EngineDead(GONE)
 
     async def stop(self) -> None:
@@ -80,7 +80,7 @@ class ProcessJudge(ScriptedJudge):
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             self._asked.pop(line.decode().strip()).set_result(None)
-        self._is_dead = True
+        self.is_dead = True
         for waiting in self._asked.values():
             waiting.set_exception(EngineDead(GONE))
 

@@ -53,6 +53,7 @@ def run(settings: Settings) -> NoReturn:
     policies = PolicyStore(settings, metrics, trier=trier)
     exceptions = ExceptionStore(settings, policies, metrics)
     plane = DataPlane(settings, judge, policies, metrics, exceptions, others_busy=lambda: trier.busy)
+    trier.wait_while(lambda: not plane.joined.is_set() or plane.careful)
     service = WorkerService(settings, judge, policies, exceptions, plane, health)
     app = build_app(settings, service, health)
     worker = _Worker(app, loop=loop, override_logging=False, redirect_stdouts=False)

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from worker.errors import WorkerError
+from worker.errors import PolicyInvalid, WorkerError
 from worker.policy.golden import GoldenReport
 from worker.policy.history import Book, Incoming, Place, accepted_of
 from worker.policy.model import EffectivePolicy
@@ -49,10 +49,11 @@ class Trier(Protocol):
     async def stop(self) -> None:
         """Give the part to another worker. Safe to call twice."""
 
-    async def run(self, policy: Policy, effective: EffectivePolicy) -> GoldenReport:
-        """Judge every case.
+    async def run(self, place: Place, policy: Policy, effective: EffectivePolicy) -> GoldenReport:
+        """Judge every case of the record at a place.
 
         Raises:
+            PolicyInvalid: they cannot be judged at all; the record is refused.
             WorkerError: the cases could not be judged; they are tried again later.
 
         """
@@ -68,11 +69,11 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 
 class Tried(Struct, frozen=True, kw_only=True):
-    """What the cases gave under one effective policy."""
+    """What the cases gave under one effective policy, or why nobody may judge them."""
 
     effective_digest: str
     fingerprint: str | None
-    report: GoldenReport
+    report: GoldenReport | PolicyInvalid
 
 
 class Trials:
@@ -152,8 +153,11 @@ class Trials:
                 await self._try(trier, open_ones[0])
 
     async def _try(self, trier: Trier, one: Waiting) -> None:
+        report: GoldenReport | PolicyInvalid
         try:
-            report = await trier.run(one.policy, one.effective)
+            report = await trier.run(one.place, one.policy, one.effective)
+        except PolicyInvalid as error:
+            report = error
         except WorkerError as error:
             logger.warning("golden cases of %s could not be judged: %s", one.entry.scope, error)
             await asyncio.sleep(_RETRY_S)
@@ -167,11 +171,10 @@ class Trials:
 def concluded(entry: HistoryEntry, tried: Tried) -> HistoryEntry:
     """Return the decision that the cases' outcome gives."""
     judged = replace(entry, fingerprint=tried.fingerprint)
-    if tried.report.ok:
+    if isinstance(tried.report, GoldenReport) and tried.report.ok:
         return judged
-    return replace(
-        judged, decision="refused", digest=None, effective_digest=None, field="golden", reason=_why(tried.report)
-    )
+    why = tried.report.expected if isinstance(tried.report, PolicyInvalid) else _why(tried.report)
+    return replace(judged, decision="refused", digest=None, effective_digest=None, field="golden", reason=why)
 
 
 def _why(report: GoldenReport) -> str:

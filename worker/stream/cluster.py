@@ -44,20 +44,21 @@ class Cluster:
         topics = await self._call("listing topics", lambda admin: admin.describe_topics())
         return {topic["topic"]: len(topic["partitions"]) for topic in topics}
 
-    async def committed(self, partitions: Iterable[int]) -> dict[int, CommitPoint]:
-        """Return what the group committed for partitions of ``messages``; those without a commit are left out.
+    async def committed(
+        self, partitions: Iterable[int], *, topic: str = "messages", group_id: str | None = None
+    ) -> dict[int, CommitPoint]:
+        """Return what a group committed for partitions of a topic; those without a commit are left out.
 
-        A consumer's own ``committed`` drops the metadata.
+        A consumer's own ``committed`` drops the metadata. Without ``group_id`` it is the workers' group.
 
         Raises:
             BrokerAway: nobody answers, or the group has no coordinator yet.
 
         """
-        topic = self._settings.topic("messages")
-        wanted = [TopicPartition(topic, number) for number in partitions]
+        group = self._settings.group_id if group_id is None else group_id
+        wanted = [TopicPartition(self._settings.topic(topic), number) for number in partitions]
         found = await self._call(
-            "reading commits",
-            lambda admin: admin.list_consumer_group_offsets(self._settings.group_id, partitions=wanted),
+            "reading commits", lambda admin: admin.list_consumer_group_offsets(group, partitions=wanted)
         )
         return {key.partition: CommitPoint(at.offset, at.metadata) for key, at in found.items() if at.offset >= 0}
 

@@ -93,6 +93,11 @@ class DataPlane:
         """Set while this worker is in the group and what it was assigned is open."""
         return self._group.joined
 
+    @property
+    def careful(self) -> bool:
+        """Whether messages that were in the judge at an engine's death are judged one at a time now."""
+        return self._pipeline.careful
+
     async def start(self) -> None:
         """Start to join and to work; returns at once, whether Kafka is there or not."""
         self._state.guard.beat()

@@ -1,24 +1,39 @@
 """The one worker that judges golden cases, with the judge that judges messages.
 
 Who that is, Kafka says: all workers are members of a consumer group of its own on ``policies``, which
-has one partition, and whoever is assigned it is chosen. The group reads and commits nothing; it only
-lends the partition, and takes it back from a worker that is gone.
+has one partition, and whoever is assigned it is chosen. The group reads nothing; it lends the partition,
+and takes it back from a worker that is gone. It commits one thing: which record's cases were in the judge when
+an engine died, and how often. After the second time the record is refused, so that no policy can end worker
+after worker.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from typing import Any, Final
+
+import msgspec
+from aiokafka import TopicPartition
+from msgspec import Struct
 
 from worker import kafka
 from worker.config import Settings
+from worker.decoding import UNREADABLE
+from worker.errors import EngineDead, PolicyInvalid, WorkerError
 from worker.judge.golden import answer_of
 from worker.judge.judgement import Judge
 from worker.kafka_errors import translated
 from worker.membership import Membership
 from worker.policy.golden import Answer, GoldenReport, run_golden
+from worker.policy.history import Place
 from worker.policy.model import EffectivePolicy
 from worker.records import Message, Policy
+from worker.stream.cluster import Cluster
+from worker.stream.quarantine import FATAL_DEATHS
+
+logger: Final = logging.getLogger(__name__)
 
 #: Cases in the engine at once, and how far behind messages they stand there.
 AT_ONCE: Final = 4
@@ -26,6 +41,16 @@ PRIORITY: Final = 10
 #: A case that was not judged says nothing about the policy; it is asked again so often.
 _ATTEMPTS: Final = 3
 _POLL_MS: Final = 200
+#: What the worker's end can wait for the note of a death.
+_NOTE_S: Final = 2.0
+
+
+class _Deaths(Struct, frozen=True):
+    """How often the engine died over the cases of one record of ``policies``; the metadata of the group's commit."""
+
+    offset: int
+    timestamp: int
+    deaths: int
 
 
 class JudgeTrier:
@@ -39,6 +64,12 @@ class JudgeTrier:
         self._membership = Membership("standing for golden cases", self._member)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._asking = 0
+        self._cluster = Cluster(settings)
+        self._group_id = f"{settings.group_id}.golden"
+        self._partition = TopicPartition(settings.topic("policies"), 0)
+        self._trying: _Deaths | None = None
+        self._noting: asyncio.Task[None] | None = None
+        self._waits: Callable[[], bool] = lambda: False
 
     @property
     def busy(self) -> bool:
@@ -51,8 +82,14 @@ class JudgeTrier:
         return self._judge.model.fingerprint
 
     def chosen(self) -> bool:
-        """Tell whether the group lends its partition to this worker."""
-        return self._consumer is not None and kafka.is_member(self._consumer) and bool(self._consumer.assignment())
+        """Tell whether the group lends its partition to this worker, and the judge is free for cases."""
+        if self._waits() or self._consumer is None:
+            return False
+        return kafka.is_member(self._consumer) and bool(self._consumer.assignment())
+
+    def wait_while(self, waits: Callable[[], bool]) -> None:
+        """Begin no cases while this says so: beside messages that may kill the engine they would be blamed too."""
+        self._waits = waits
 
     async def start(self) -> None:
         """Join the group in the background, again and again while Kafka is away."""
@@ -60,16 +97,64 @@ class JudgeTrier:
 
     async def stop(self) -> None:
         """Leave the group. Safe to call twice."""
+        # An engine that hangs fails no call: it is asked here.
+        if self._trying is not None and self._is_dead():
+            await self._note()
         await self._membership.stop()
+        await self._cluster.close()
 
-    async def run(self, policy: Policy, effective: EffectivePolicy) -> GoldenReport:
+    async def run(self, place: Place, policy: Policy, effective: EffectivePolicy) -> GoldenReport:
         """Judge every case, a few at once and behind messages.
 
         Raises:
+            PolicyInvalid: the engine died over them before, as often as makes sure.
             WorkerError: the engine cannot judge now.
 
         """
-        return await run_golden(policy, effective, self._ask)
+        before = await self._deaths(place)
+        if before >= FATAL_DEATHS:
+            field, died = "golden", f"it died {before} times while these were judged"
+            raise PolicyInvalid(field, f"golden cases that the engine survives; {died}")
+        self._trying = _Deaths(*place, before + 1)
+        try:
+            report = await run_golden(policy, effective, self._ask)
+        except EngineDead:
+            await asyncio.shield(self._note())
+            raise
+        self._trying = None
+        return report
+
+    async def _deaths(self, place: Place) -> int:
+        """Return how often the engine died over the cases of this record."""
+        found = await self._cluster.committed([0], topic="policies", group_id=self._group_id)
+        try:
+            known = msgspec.json.decode(found[0].metadata, type=_Deaths)
+        except (KeyError, *UNREADABLE):
+            return 0
+        return known.deaths if (known.offset, known.timestamp) == place else 0
+
+    def _is_dead(self) -> bool:
+        try:
+            self._judge.check()
+        except EngineDead:
+            return True
+        return False
+
+    def _note(self) -> asyncio.Task[None]:
+        """Commit that the engine died over these cases; once, however often it is asked."""
+        if self._noting is None:
+            self._noting = asyncio.create_task(self._commit_death())
+        return self._noting
+
+    async def _commit_death(self) -> None:
+        metadata = msgspec.json.encode(self._trying).decode()
+        try:
+            with translated("noting over whose golden cases the engine died"):
+                async with asyncio.timeout(_NOTE_S):
+                    if self._consumer is not None:
+                        await self._consumer.commit({self._partition: (0, metadata)})
+        except WorkerError as error:
+            logger.warning("%s", error)
 
     async def _ask(self, message: Message, effective: EffectivePolicy) -> Answer:
         async with self._slots:
@@ -88,8 +173,7 @@ class JudgeTrier:
 
     async def _member(self) -> None:
         """Be a member of the group until something fails."""
-        group = f"{self._settings.group_id}.golden"
-        consumer = kafka.make_consumer(self._settings, group_id=group, auto_offset_reset="latest")
+        consumer = kafka.make_consumer(self._settings, group_id=self._group_id, auto_offset_reset="latest")
         consumer.subscribe([self._settings.topic("policies")])
         try:
             await kafka.start(consumer, self._settings, timeout_s=self._settings.rebalance_timeout_s)
