@@ -15,6 +15,11 @@ from worker.records import Source
 Headers = list[tuple[str, bytes | None]]
 #: An error text is cut here, so that a dead letter stays close to the size of its record.
 MAX_DETAIL_CHARS: Final = 1000
+#: A record's own headers stay in its dead letter up to here. No message has more, so that only names that grow when
+#: they are escaped (four letters a byte) can reach it; value and headers together then always fit into 4 MiB.
+MAX_ORIGINALS_BYTES: Final = 2 * 1024 * 1024
+_HEADER_BYTES: Final = 4
+_LEFT_OUT: Final = "; its headers are left out: escaped they would be above the limit"
 #: Holds the bytes of a header name that is not UTF-8.
 RAW_NAME: Final = "raw_header_name"
 #: Stage of a message that retention took before it was judged: nothing is left of it to keep.
@@ -75,13 +80,14 @@ def headers(
     """Return the original headers, byte for byte, and ours after them: the last of a name counts.
 
     A name that is not UTF-8 cannot be written by aiokafka: it is escaped, and its bytes follow as the
-    value of a header ``RAW_NAME`` (one for each such name, in order).
+    value of a header ``RAW_NAME`` (one for each such name, in order). Above ``MAX_ORIGINALS_BYTES`` the original
+    headers are left out, and ``error_detail`` says so.
     """
-    originals = list(originals)
-    raw = [name.encode(errors="surrogateescape") for name, _ in originals if not _writable(name)]
+    kept = _kept(list(originals))
+    left_out = _LEFT_OUT if _size_bytes(kept) > MAX_ORIGINALS_BYTES else ""
     values = {
         "error": failure.error,
-        "error_detail": failure.detail[:MAX_DETAIL_CHARS],
+        "error_detail": failure.detail[: MAX_DETAIL_CHARS - len(left_out)] + left_out,
         "stage": failure.stage,
         "attempts": str(failure.attempts),
         "source_topic": source.topic or "",
@@ -90,9 +96,18 @@ def headers(
         "source_timestamp": str(source.timestamp),
         "failed_at": failed_at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
+    return [*(() if left_out else kept), *((name, value.encode()) for name, value in values.items())]
+
+
+def _kept(originals: Headers) -> Headers:
+    """Return headers as they can be written, and the bytes of the names that cannot."""
+    raw = [name.encode(errors="surrogateescape") for name, _ in originals if not _writable(name)]
     kept: Headers = [(name if _writable(name) else _escaped(name), value) for name, value in originals]
-    kept += [(RAW_NAME, name) for name in raw]
-    return kept + [(name, value.encode()) for name, value in values.items()]
+    return kept + [(RAW_NAME, name) for name in raw]
+
+
+def _size_bytes(written: Headers) -> int:
+    return sum(len(name.encode()) + len(value or b"") + _HEADER_BYTES for name, value in written)
 
 
 def lost_headers(failure: Failure, source: Source, end: int, failed_at: dt.datetime) -> Headers:

@@ -24,6 +24,7 @@ from tests.support.dataplane import (
 )
 from tests.support.log_files import ATTRIBUTES, RECORDS, Harm, hurt, sign
 from tests.support.waiting import wait_until
+from worker import dead_letter
 from worker.broker import Broker
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -88,6 +89,34 @@ async def test_a_header_name_that_is_no_text_stops_nobody(own_broker: Broker, to
 
     assert {verdict_of(one)["source"]["offset"] for one in await read_all(settings, "verdicts")} == {0, 1, 3}
     assert dead.headers[:3] == (("name", b"1"), ("\\xff\\xfeSTILE", b"2"), ("raw_header_name", b"\xff\xfeSTILE"))
+
+
+async def test_a_header_name_that_grows_when_it_is_escaped_stops_nobody(own_broker: Broker, topic_prefix: str) -> None:
+    """1.2 MB of a name that is no text would make a dead letter of 6 MB, above the limit: it goes without headers."""
+    settings = settings_for(own_broker.bootstrap_servers, topic_prefix)
+    await make_topics(settings, 1)
+    async with producer(settings) as client:
+        await client.send_and_wait(
+            settings.topic("messages"), b"no message", partition=0, headers=[("HOSTILE" * 180_000, b"")]
+        )
+    await send(settings, [message(1)])
+    hurt(own_broker, f"{settings.topic('messages')}-0", 0, lambda batch: hostile_names(batch, 180_000))
+    async with running(settings):
+        await until_verdicts(settings, 1)
+        await wait_until(lambda: count(settings, "dead-letters"), 30)
+    (dead,) = await read_all(settings, "dead-letters")
+    headers = dict(dead.headers)
+
+    assert (dead.value, headers["stage"], len(dead.headers)) == (b"no message", b"decode", len(dead_letter.OURS) - 1)
+    assert (headers["error_detail"] or b"").endswith(b"its headers are left out: escaped they would be above the limit")
+    assert await committed(settings) == {0: 2}
+
+
+def hostile_names(batch: bytearray, count: int) -> None:
+    """Make a long name bytes that are not UTF-8, all of them."""
+    start, size = batch.index(b"HOSTILE"), count * len(b"HOSTILE")
+    batch[start : start + size] = b"\xff" * size
+    sign(batch)
 
 
 def hostile_name(batch: bytearray) -> None:

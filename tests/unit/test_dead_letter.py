@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 
-from worker.dead_letter import LOST_STAGE, MAX_DETAIL_CHARS, Failure, headers, lost_headers, lost_run
+from worker.dead_letter import (
+    LOST_STAGE,
+    MAX_DETAIL_CHARS,
+    MAX_ORIGINALS_BYTES,
+    OURS,
+    Failure,
+    headers,
+    lost_headers,
+    lost_run,
+    split,
+)
 from worker.errors import DecodeError, OffsetGone, PolicyInvalid
 from worker.records import Source
 
@@ -34,6 +44,24 @@ def test_an_error_text_has_a_limit() -> None:
     """A dead letter stays close to the size of its record."""
     made = dict(headers([], Failure(stage="s", error="E", detail="x" * 10_000), SOURCE, AT))
     assert made["error_detail"] == b"x" * MAX_DETAIL_CHARS
+
+
+def test_headers_that_grow_are_left_out() -> None:
+    """A name that is no UTF-8 takes four letters a byte and its bytes once more: above the limit the letter says so."""
+    failure = Failure(stage="decode", error="E", detail="x" * 10_000)
+    names = [("\udcff" * (MAX_ORIGINALS_BYTES // 4), b"1"), ("fine", b"2")]
+    made = headers(names, failure, SOURCE, AT)
+    assert {name for name, _ in made} == OURS - {"raw_header_name"}
+    assert split(made) == ([], made)
+    detail = dict(made)["error_detail"] or b""
+    assert len(detail) == MAX_DETAIL_CHARS
+    assert detail.endswith(b"; its headers are left out: escaped they would be above the limit")
+
+
+def test_headers_of_the_largest_message_stay() -> None:
+    """What fits into a message of 2 MiB as it is fits into its dead letter."""
+    plain = [("a" * 1_000_000, b"b" * 1_000_000)]
+    assert headers(plain, Failure(stage="s", error="E", detail=""), SOURCE, AT)[:1] == plain
 
 
 def test_one_letter_speaks_for_a_run_of_lost_messages() -> None:
