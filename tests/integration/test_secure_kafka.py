@@ -245,7 +245,8 @@ async def test_a_worker_with_the_shipped_acls_does_all_its_work(
 
     with started("run", log=log, env=variables(worker)) as process:
         await line_with(log, "ready", process)
-        for scope, policy in (("platform", FLOOR), ("acme#shadow", OWN)):
+        judged = {"golden": [{"text": "[unsafe:U7] a case", "label": "unsafe"}]}
+        for scope, policy in (("platform", FLOOR | judged), ("acme#shadow", OWN)):
             (tmp_path / "policy.json").write_text(json.dumps(policy), encoding="utf-8")
             code, text = await rsafe(author, "policy", "put", scope, str(tmp_path / "policy.json"))
             assert code == 0, text
