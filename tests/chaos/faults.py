@@ -17,6 +17,7 @@ from tests.chaos.fleet import Worker
 from tests.chaos.plan import Fault
 from tests.chaos.rig import END_S, SESSION_S, Rig
 from tests.chaos.watch import members
+from tests.support.outside import engines_of
 from tests.support.waiting import wait_until
 from worker import kafka
 
@@ -28,6 +29,7 @@ _MISSED_S: Final = 6.0
 #: A broker without a disk ends by itself, once it writes.
 _DISK_FULL_S: Final = 30.0
 _WATCHDOG_S: Final = 150.0
+_READY_S: Final = 300.0
 _STORM_MEMBERS: Final = 4
 _BURSTS: Final = 6
 _BURST_STOPPED_S: Final = 0.5
@@ -204,6 +206,9 @@ async def engine_pause(rig: Rig, fault: Fault) -> None:
 
 
 async def _hurt_engine(rig: Rig, worker: Worker, number: signal.Signals) -> None:
+    # A life that has just begun has its engine later.
+    await wait_until(worker.ready, _READY_S, what=f"{worker.instance} is ready")
+    worker.engines = engines_of(worker.process.pid)
     # Python's own helper is no engine: stopped, it could not end either.
     engine = [pid for pid in worker.engines if not any("resource_tracker" in part for part in _command(pid))]
     assert engine, "the engine is a process of its own"
