@@ -207,7 +207,7 @@ async def engine_pause(rig: Rig, fault: Fault) -> None:
 
 async def _hurt_engine(rig: Rig, worker: Worker, number: signal.Signals) -> None:
     # A life that has just begun has its engine later.
-    await wait_until(worker.ready, _READY_S, what=f"{worker.instance} is ready")
+    await wait_until(lambda: worker.ready, _READY_S, what=f"{worker.instance} is ready")
     worker.engines = engines_of(worker.process.pid)
     # Python's own helper is no engine: stopped, it could not end either.
     engine = [pid for pid in worker.engines if not any("resource_tracker" in part for part in _command(pid))]

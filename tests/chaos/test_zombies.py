@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 import pytest
 
 from tests.chaos import zombies
@@ -43,7 +42,7 @@ def test_the_table_of_the_page_is_that_of_the_file() -> None:
     """The decision in the README stands on what was measured."""
     if not zombies.RESULTS.is_file():
         pytest.fail("run python -m tests.chaos.zombies --out tests/chaos/results/zombies.json --page worker/README.md")
-    found = msgspec.json.decode(zombies.RESULTS.read_bytes(), type=Zombies)
+    found = zombies.read_results(zombies.RESULTS)
     shown = zombies.MARKS.search(PAGE.read_text(encoding="utf-8"))
 
     assert shown is not None

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -54,6 +54,8 @@ SIZE_BYTES: Final = 1_000
 TOPICS: Final = ("verdicts", "traces")
 #: The heir writes beyond what the first one has: what that one goes on with is doubled then.
 _BEYOND: Final = 50 * BATCH
+#: Rows for each partition in a turn without a stop.
+_TURN_ROWS: Final = 400
 
 
 class Round(Struct, frozen=True, kw_only=True):
@@ -73,14 +75,14 @@ class Speed(Struct, frozen=True, kw_only=True):
     transactional: float
 
 
-class Zombies(Struct, frozen=True, kw_only=True):
+class Zombies(Struct, kw_only=True):
     """All that was measured."""
 
     date: str
     seed: int
     session_s: float
-    rounds: list[Round]
-    speeds: list[Speed]
+    rounds: list[Round] = msgspec.field(default_factory=list)
+    speeds: list[Speed] = msgspec.field(default_factory=list)
 
 
 class Guarded:
@@ -269,25 +271,38 @@ async def kafka_for(folder: Path, port: int) -> AsyncIterator[Broker]:
         await broker.stop()
 
 
-async def measure(seed: int, rounds: int, turns: int, port: int) -> Zombies:
-    """Measure both choices in turns."""
-    rng = random.Random(seed)
-    done, speeds = [], []
+async def measure(found: Zombies, rounds: int, turns: int, port: int, save: Callable[[Zombies], None]) -> None:
+    """Measure both choices in turns, and go on where ``found`` ends; it is saved after each round."""
     with tempfile.TemporaryDirectory(prefix="rsafe-zombies-") as folder:
         async with kafka_for(Path(folder), port) as broker:
-            for number in range(turns):
-                each = {}
-                for choice in CHOICES if number % 2 else CHOICES[::-1]:
-                    each[choice] = await rows_per_s(choice, await fresh(broker, f"s{number}{choice}", PARTITIONS), 400)
-                speeds.append(Speed(**{name: round(value) for name, value in each.items()}))
-                print(speeds[-1], flush=True)
-            for number in range(rounds):
-                for choice in CHOICES:
-                    settings = await fresh(broker, f"r{number}{choice}", PARTITIONS)
-                    done.append(await one_round(choice, settings, rng))
-                    print(done[-1], flush=True)
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    return Zombies(date=today, seed=seed, session_s=SESSION_S, rounds=done, speeds=speeds)
+            for number in range(len(found.speeds), turns):
+                found.speeds.append(await one_turn(broker, number))
+                print(found.speeds[-1], flush=True)
+            for number in range(len(found.rounds), len(CHOICES) * rounds):
+                choice = CHOICES[number % len(CHOICES)]
+                settings = await fresh(broker, f"r{number}", PARTITIONS)
+                found.rounds.append(await one_round(choice, settings, random.Random(f"{found.seed}/{number}")))
+                found.date = dt.datetime.now(dt.UTC).date().isoformat()
+                print(found.rounds[-1], flush=True)
+                save(found)
+
+
+async def one_turn(broker: Broker, number: int) -> Speed:
+    """Measure the speed of both, each first in every other turn."""
+    each = {}
+    for choice in CHOICES if number % 2 else CHOICES[::-1]:
+        each[choice] = await rows_per_s(choice, await fresh(broker, f"s{number}{choice}", PARTITIONS), _TURN_ROWS)
+    return Speed(**{name: round(value) for name, value in each.items()})
+
+
+def read_results(path: Path) -> Zombies:
+    """Read a file of results."""
+    return msgspec.json.decode(path.read_bytes(), type=Zombies)
+
+
+def write_results(path: Path, found: Zombies) -> None:
+    """Write a file of results."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
 def markdown(found: Zombies) -> str:
@@ -320,7 +335,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="stops of each choice")
     parser.add_argument("--turns", type=int, default=5, help="turns for the speed")
     parser.add_argument("--port", type=int, default=19492, help="the broker's")
-    parser.add_argument("--out", type=Path, help="file of results")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS, help="file of results; what is there is not measured again"
+    )
     parser.add_argument("--page", type=Path, help="page that the table is written into")
     parser.add_argument("--child", choices=CHOICES, help=argparse.SUPPRESS)
     parser.add_argument("--broker", help=argparse.SUPPRESS)
@@ -330,10 +347,10 @@ def main() -> None:
         settings = Settings(bootstrap_servers=asked.broker, topic_prefix=asked.prefix, kafka_timeout_s=20.0)
         asyncio.run(child(asked.child, settings))
         return
-    found = asyncio.run(measure(asked.seed, asked.rounds, asked.turns, asked.port))
+    out: Path = asked.out
+    found = read_results(out) if out.exists() else Zombies(date="", seed=asked.seed, session_s=SESSION_S)
+    asyncio.run(measure(found, asked.rounds, asked.turns, asked.port, lambda done: write_results(out, done)))
     print(markdown(found))
-    if asked.out is not None:
-        asked.out.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     if asked.page is not None:
         write_page(asked.page, found)
 
