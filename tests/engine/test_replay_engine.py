@@ -12,8 +12,8 @@ import pytest_asyncio
 from tests.conftest import KafkaAddress
 from tests.support.dataplane import count, make_topics, read_all, settings_for, verdict_of
 from tests.support.replaying import AS_JUDGED, judged_live, originals, outcomes, replayed
-from worker.audit.replay_originals import control_id
-from worker.audit.report_words import attribution
+from worker.audit.replay.originals import control_id
+from worker.audit.replay.report_words import attribution
 from worker.config import Settings
 from worker.demo.samples import policy_bytes
 from worker.judge.judge import RsafeJudge

@@ -11,8 +11,11 @@ from typing import Final
 from tests.fuzz import seeds
 from tests.fuzz.target import Target, as_file, joined, parts, text
 from worker import credentials
-from worker.audit import parquet, report, retract, seals, span
-from worker.audit.merkle import Segment
+from worker.audit import retract, span
+from worker.audit.export import parquet
+from worker.audit.replay import report
+from worker.audit.verify import seals
+from worker.audit.verify.merkle import Segment
 from worker.commands import dlq, replay, send
 from worker.config import ENV_PREFIX, Settings, field_names, load
 from worker.errors import AuditError, ConfigError, DecodeError, ModelError, PolicyInvalid, UsageError

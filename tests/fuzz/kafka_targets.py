@@ -18,17 +18,15 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from tests.fuzz import seeds
 from tests.fuzz.target import MESSAGES, Target, headers_of, joined, parts, record, text
 from worker import client, dead_letter, kafka_records
-from worker.audit import (
-    explain_policy,
-    facts,
-    overrides_log,
-    replay,
-    replay_originals,
-    report,
-    standing,
-    statement,
-)
-from worker.audit.overrides import summarize
+from worker.audit import standing
+from worker.audit.explain import policy as explain_policy
+from worker.audit.export import statement
+from worker.audit.overrides import log as overrides_log
+from worker.audit.overrides.overrides import summarize
+from worker.audit.replay import originals as replay_originals
+from worker.audit.replay import report
+from worker.audit.replay import run as replay
+from worker.audit.verify import facts
 from worker.dlq import letters, redrive
 from worker.errors import CorruptPartition, DecodeError, PolicyInvalid, RecordError
 from worker.judge.judgement import Judgement

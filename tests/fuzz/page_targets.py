@@ -13,7 +13,7 @@ from tests.fuzz.http_server import answer
 from tests.fuzz.target import Target, joined, parts
 from tests.support.comparing import some_report
 from tests.support.judging import category, clauses, message, panel
-from worker.audit.report_html import page
+from worker.audit.replay.report_html import page
 from worker.judge import evidence, grammar, parse, placeholders, prompt
 from worker.judge.template import DEFAULT_FILE, Template, read_template
 from worker.show import TEXT_CELLS, visible

@@ -12,10 +12,10 @@ from worker.erasure import sealed_words, subject_keys
 from worker.erasure.records import Erasure, SubjectKey
 from worker.erasure.subject_keys import KnownKey
 from worker.errors import RecordError
-from worker.exception_records import ExceptionRecord
 from worker.exceptions.book import Book
 from worker.exceptions.fingerprint import Fingerprinter
 from worker.exceptions.log import incoming
+from worker.exceptions.records import ExceptionRecord
 from worker.override_records import Override
 from worker.records import Message, Source, Trace, decode
 from worker.sealing import new_key

@@ -33,8 +33,8 @@ from tests.support.policies import category, raw
 from tests.support.processes import ROOT
 from tests.support.tiny_model import save_tokenizer, tiny_tokens
 from tests.support.waiting import wait_until
-from worker.audit.explain import Explanation, explain
-from worker.audit.explain_find import Hint
+from worker.audit.explain.explain import Explanation, explain
+from worker.audit.explain.find import Hint
 from worker.config import Settings
 from worker.errors import AuditError, UsageError
 from worker.judge.judge import RsafeJudge

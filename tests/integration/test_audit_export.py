@@ -16,15 +16,15 @@ from tests.support.commands import rsafe, rsafe_json
 from tests.support.dataplane import count, make_topics, read_all, settings_for, verdict_of
 from tests.support.replaying import judged_live, message, originals, policy
 from worker import kafka
-from worker.audit.explain_find import Hint
-from worker.audit.export import export
-from worker.audit.overrides import Ruling
-from worker.audit.overrides_log import override, read_overrides
+from worker.audit.explain.find import Hint
+from worker.audit.export.export import export
+from worker.audit.export.statement import Wish
+from worker.audit.overrides.log import override, read_overrides
+from worker.audit.overrides.overrides import Ruling
 from worker.audit.retract import REASON_HEADER, retract
 from worker.audit.span import Span
 from worker.audit.standing import Wanted
-from worker.audit.statement import Wish
-from worker.audit.verify import verify
+from worker.audit.verify.verify import verify
 from worker.config import Settings
 from worker.errors import AuditError, PublishFailed, UsageError
 from worker.stream.readback import read_back

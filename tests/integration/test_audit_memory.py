@@ -11,7 +11,7 @@ from tests.support.dataplane import committed, make_topics, message, running, se
 from tests.support.growth import peak_bytes
 from tests.support.waiting import wait_until
 from worker.audit.span import Span
-from worker.audit.verify import verify
+from worker.audit.verify.verify import verify
 from worker.config import Settings
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]

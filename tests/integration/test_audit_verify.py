@@ -30,12 +30,12 @@ from tests.support.log_files import hurt, rewritten
 from tests.support.processes import ROOT
 from tests.support.waiting import wait_until
 from worker import content_digest
-from worker.audit.coverage import Fault
-from worker.audit.integrity import with_integrity
-from worker.audit.seals import seal_outcomes
 from worker.audit.span import Span
-from worker.audit.verify import verify
-from worker.audit.verify_report import Report
+from worker.audit.verify.coverage import Fault
+from worker.audit.verify.integrity import with_integrity
+from worker.audit.verify.report import Report
+from worker.audit.verify.seals import seal_outcomes
+from worker.audit.verify.verify import verify
 from worker.broker import Broker
 from worker.config import Settings
 

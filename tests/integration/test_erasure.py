@@ -31,16 +31,16 @@ from tests.support.erasing import (
 )
 from tests.support.replaying import U7, judged_live, policy, replayed
 from tests.support.waiting import wait_until
-from worker.audit import erase as erasing
-from worker.audit.explain import explain
-from worker.audit.explain_find import Hint
-from worker.audit.holds import Request
-from worker.audit.integrity import with_integrity
-from worker.audit.overrides import Ruling
-from worker.audit.overrides_log import override, read_overrides
+from worker.audit.erasing import erase as erasing
+from worker.audit.erasing.holds import Request
+from worker.audit.explain.explain import explain
+from worker.audit.explain.find import Hint
+from worker.audit.overrides.log import override, read_overrides
+from worker.audit.overrides.overrides import Ruling
 from worker.audit.span import Span
 from worker.audit.standing import Wanted
-from worker.audit.verify import verify
+from worker.audit.verify.integrity import with_integrity
+from worker.audit.verify.verify import verify
 from worker.client import read_trace
 from worker.config import Settings
 from worker.dlq.topic import letters

@@ -29,7 +29,7 @@ from tests.support.dataplane import (
 from tests.support.excepting import KEY, fields, judged, judging, known, publish, until_refused, verdicts
 from tests.support.replaying import U7, U8, outcomes, policy, replayed
 from tests.support.waiting import wait_until
-from worker.audit.replay_exceptions import read_exceptions
+from worker.audit.replay.exceptions import read_exceptions
 from worker.config import Settings
 from worker.exceptions import lifecycle
 from worker.exceptions.accept import DELAY_MS

@@ -22,7 +22,7 @@ from tests.support.dataplane import (
 )
 from tests.support.waiting import wait_until
 from worker.audit.span import Span
-from worker.audit.verify import verify
+from worker.audit.verify.verify import verify
 from worker.config import Settings
 from worker.dead_letter import Run, lost_run
 

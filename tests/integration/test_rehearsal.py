@@ -30,8 +30,8 @@ from tests.support.dataplane import (
 from tests.support.policies import category, policy, raw
 from tests.support.policy_topics import version_of
 from tests.support.waiting import wait_until
-from worker.audit.rehearsal import Gates
-from worker.audit.rehearsal_read import compare, promote
+from worker.audit.rehearsal.read import compare, promote
+from worker.audit.rehearsal.rehearsal import Gates
 from worker.config import Settings
 from worker.errors import RecordError
 from worker.judge.judgement import Judgement
@@ -225,7 +225,7 @@ async def test_the_commands_tell_a_rehearsal_from_a_live_policy(settings: Settin
 
 async def test_watch_waits_for_the_sample(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ruling comes by itself once enough messages are compared."""
-    monkeypatch.setattr("worker.audit.rehearsal_read._COUNT_AGAIN_S", 0.2)
+    monkeypatch.setattr("worker.audit.rehearsal.read._COUNT_AGAIN_S", 0.2)
     async with worker(settings) as (_, store):
         await put_both(settings, store)
         waiting = asyncio.create_task(promote(settings, "acme", Gates(min_sample=30), watch=True))

@@ -27,11 +27,11 @@ from tests.support.replaying import (
 )
 from tests.support.waiting import wait_until
 from worker import content_digest, kafka
-from worker.audit import replay
-from worker.audit.explain import explain
-from worker.audit.replay_originals import control_id
-from worker.audit.replay_plan import ReplayPlan, find_run, read_runs
-from worker.audit.report import make_report
+from worker.audit.explain.explain import explain
+from worker.audit.replay import run as replay
+from worker.audit.replay.originals import control_id
+from worker.audit.replay.plan import ReplayPlan, find_run, read_runs
+from worker.audit.replay.report import make_report
 from worker.broker import Broker
 from worker.config import Settings
 from worker.errors import AuditError, PolicyInvalid, PublishFailed, UsageError

@@ -25,8 +25,8 @@ from tests.support.secure_broker import CERTIFICATE_USER, SecureBroker
 from tests.support.waiting import wait_until
 from worker import broker, kafka
 from worker.acls import Acl, acls
-from worker.audit.erase import erase, plan
-from worker.audit.holds import Request, delete_hold, put_hold
+from worker.audit.erasing.erase import erase, plan
+from worker.audit.erasing.holds import Request, delete_hold, put_hold
 from worker.config import Settings
 from worker.erasure.subjects import Subject
 from worker.errors import BrokerAway, ConfigError, LegalHold, WorkerError

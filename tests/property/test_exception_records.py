@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.property.test_decode_never_crashes import JSON_VALUES, PLANTED, PLANTS
 from tests.support.excepting import NOW_MS, at, incoming, plain
 from worker.errors import ExceptionInvalid
-from worker.exception_records import ExceptionRecord
 from worker.exceptions.accept import DELAY_MS, MAX_DAYS, Accepted, Incoming, accept
+from worker.exceptions.records import ExceptionRecord
 
 WHOLE: Final[dict[str, Any]] = {
     **plain(author_id="u1", channel_id="c", categories=["A"], fingerprint="0" * 8 + ":" + "a" * 64),

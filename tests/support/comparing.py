@@ -10,7 +10,7 @@ from msgspec import structs
 
 from worker.audit.compare import Comparer
 from worker.audit.comparison import Labels, Outcome
-from worker.audit.report import ReplayReport, RunSummary
+from worker.audit.replay.report import ReplayReport, RunSummary
 from worker.records import ModelRef, Usage
 from worker.replay_records import ReplayCounts, ReplayFilter
 

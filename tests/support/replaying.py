@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from tests.support import planted, policy_topics
 from tests.support.dataplane import read_all, running, send, until_verdicts, verdict_of
-from worker.audit import replay
-from worker.audit.replay_plan import ReplayPlan
-from worker.audit.report import ReplayReport, make_report
+from worker.audit.replay import run as replay
+from worker.audit.replay.plan import ReplayPlan
+from worker.audit.replay.report import ReplayReport, make_report
 from worker.config import Settings
 from worker.judge.judgement import Judge
 from worker.judge.scripted import ScriptedJudge

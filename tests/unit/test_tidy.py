@@ -37,7 +37,7 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
     "demo": frozenset({"leaf", "policy", "judge", "stream"}),
     # Its carriers are judged under the demonstration's policies, and its rates have the audit's intervals.
     "attacks": frozenset({"leaf", "policy", "judge", "audit", "demo"}),
-    "schemas": frozenset({"leaf", "erasure", "policy", "judge", "stream"}),
+    "schemas": frozenset({"leaf", "erasure", "policy", "exceptions", "judge", "stream"}),
     "commands": frozenset(
         {"leaf", "erasure", "policy", "exceptions", "judge", "stream", "audit", "dlq", "train", "bench", "demo"}
     ),
@@ -68,7 +68,7 @@ SEAMS: Final[dict[str, frozenset[str]]] = {
     "yaml": frozenset({"worker.schemas.asyncapi"}),
     "cyclonedx": frozenset({"worker.supply.sbom"}),
     "license_expression": frozenset({"worker.supply.licences"}),
-    "pyarrow": frozenset({"worker.audit.parquet", "worker.train.data.hub"}),
+    "pyarrow": frozenset({"worker.audit.export.parquet", "worker.train.data.hub"}),
 }
 #: Who may make a Kafka client, and why it is not ``worker.kafka`` that does.
 CLIENT_MAKERS: Final = {

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from worker import kafka
 from worker.audit.span import Span
-from worker.audit.verify import verify
+from worker.audit.verify.verify import verify
 from worker.bench.rig import at_end, count, put
 from worker.config import Settings
 from worker.errors import StreamError

@@ -11,13 +11,13 @@ import msgspec
 import typer
 from rich.console import Console
 
-from worker.audit.explain import explain
-from worker.audit.explain_find import Hint
-from worker.audit.integrity import with_integrity
-from worker.audit.seals import seal_outcomes
+from worker.audit.explain.explain import explain
+from worker.audit.explain.find import Hint
 from worker.audit.span import Span
-from worker.audit.verify import verify
-from worker.audit.verify_report import Report
+from worker.audit.verify.integrity import with_integrity
+from worker.audit.verify.report import Report
+from worker.audit.verify.seals import seal_outcomes
+from worker.audit.verify.verify import verify
 from worker.commands import audit_erase, audit_export, audit_overrides, audit_show, options
 from worker.commands.common import command_settings, time_ms, told
 from worker.config import Settings

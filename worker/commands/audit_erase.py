@@ -12,8 +12,8 @@ from typing import Annotated, Final
 
 import typer
 
-from worker.audit.erase import Plan, erase, plan
-from worker.audit.holds import Request, delete_hold, holds, put_hold
+from worker.audit.erasing.erase import Plan, erase, plan
+from worker.audit.erasing.holds import Request, delete_hold, holds, put_hold
 from worker.commands import options
 from worker.commands.audit_export import Json
 from worker.commands.common import command_settings, tell

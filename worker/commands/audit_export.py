@@ -10,10 +10,10 @@ from typing import Annotated, Final
 
 import typer
 
-from worker.audit.export import ExportReport, Format, export
+from worker.audit.export.export import ExportReport, Format, export
+from worker.audit.export.statement import Automated, Wish
 from worker.audit.retract import RetractReport, retract
 from worker.audit.standing import Wanted
-from worker.audit.statement import Automated, Wish
 from worker.commands import options
 from worker.commands.common import command_settings, tell, time_ms, told
 from worker.records import Action

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from worker.audit.explain_find import Hint
-from worker.audit.overrides import OverridesReport, Ruling
-from worker.audit.overrides_log import override, read_overrides
-from worker.audit.report_words import percent
+from worker.audit.explain.find import Hint
+from worker.audit.overrides.log import override, read_overrides
+from worker.audit.overrides.overrides import OverridesReport, Ruling
+from worker.audit.replay.report_words import percent
 from worker.commands import options
 from worker.commands.audit_export import MOST_LINES, Json, Tenant, TimeTo, wanted
 from worker.commands.common import command_settings, tell

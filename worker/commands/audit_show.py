@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from worker.audit.coverage import Fault
-from worker.audit.explain import Explanation
-from worker.audit.explain_exceptions import ExceptionStory
-from worker.audit.explain_policy import Deciding, PartStory
-from worker.audit.verify_report import Report
+from worker.audit.explain.exceptions import ExceptionStory
+from worker.audit.explain.explain import Explanation
+from worker.audit.explain.policy import Deciding, PartStory
+from worker.audit.verify.coverage import Fault
+from worker.audit.verify.report import Report
 from worker.records import Message
 from worker.show import visible
 

@@ -17,10 +17,10 @@ from worker.commands import options
 from worker.commands.common import command_settings, moment_ms, tell
 from worker.config import Settings
 from worker.errors import UsageError
-from worker.exception_records import ExceptionRecord
 from worker.exceptions import lifecycle
 from worker.exceptions.accept import MAX_DAYS
 from worker.exceptions.lifecycle import Current, Published, Wish
+from worker.exceptions.records import ExceptionRecord
 
 app: Final = typer.Typer(
     help="Scoped, expiring allowances for a text, an author or a channel; hits stay visible.", no_args_is_help=True

@@ -8,11 +8,11 @@ from typing import Annotated, Final
 
 import typer
 
-from worker.audit import rehearsal_read
 from worker.audit.comparison import Cell, Example
 from worker.audit.intervals import Interval
-from worker.audit.rehearsal import MIN_SAMPLE, CategoryChange, Gates, RehearsalReport, Side
-from worker.audit.rehearsal_read import Promotion
+from worker.audit.rehearsal import read as reading
+from worker.audit.rehearsal.read import Promotion
+from worker.audit.rehearsal.rehearsal import MIN_SAMPLE, CategoryChange, Gates, RehearsalReport, Side
 from worker.commands import options
 from worker.commands.common import tell, time_ms
 from worker.commands.options import settings_from
@@ -55,7 +55,7 @@ def compare_command(
 ) -> None:
     """Show what a scope's #shadow policy would change: its verdicts against the live ones of the same messages."""
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
-    report = asyncio.run(rehearsal_read.compare(settings, scope, time_ms(since)))
+    report = asyncio.run(reading.compare(settings, scope, time_ms(since)))
     tell(report, report_lines(report), as_json=as_json)
 
 
@@ -85,9 +85,7 @@ def promote_command(
     settings = settings_from(config, extra, bootstrap_servers=bootstrap_servers, topic_prefix=topic_prefix)
     gates = Gates(min_sample=min_sample, max_flag_rate=max_flag_rate, max_disagreement=max_disagreement)
     promotion = asyncio.run(
-        rehearsal_read.promote(
-            settings, scope, gates, from_ms=time_ms(since), watch=watch, dry_run=dry_run, wait_s=wait
-        )
+        reading.promote(settings, scope, gates, from_ms=time_ms(since), watch=watch, dry_run=dry_run, wait_s=wait)
     )
     tell(promotion, promotion_lines(promotion), as_json=as_json)
     published = promotion.published

@@ -16,11 +16,12 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 
-from worker.audit import replay as engine
-from worker.audit import replay_plan, report_html, report_show
 from worker.audit.comparison import Labels
-from worker.audit.replay_plan import ReplayPlan, Wanted
-from worker.audit.report import ReplayReport, make_report, read_labels, summary
+from worker.audit.replay import plan as plans
+from worker.audit.replay import report_html, report_show
+from worker.audit.replay import run as engine
+from worker.audit.replay.plan import ReplayPlan, Wanted
+from worker.audit.replay.report import ReplayReport, make_report, read_labels, summary
 from worker.commands.common import time_ms
 from worker.config import Settings
 from worker.errors import AuditError, PolicyInvalid, UsageError, WorkerError
@@ -115,7 +116,7 @@ def list_runs(settings: Settings, *, as_json: bool) -> None:
 
     """
     found: dict[str, ReplayRun] = {}
-    for run in asyncio.run(replay_plan.read_runs(settings)):
+    for run in asyncio.run(plans.read_runs(settings)):
         # The first record of a run, and then the first one that ends it.
         if run.run_id not in found or (run.state == "finished" and found[run.run_id].state == "started"):
             found[run.run_id] = run
@@ -198,7 +199,7 @@ async def _replay(
     settings: Settings, options: ReplayOptions, plan: ReplayPlan | None, labels: Labels | None
 ) -> ReplayReport:
     if options.report is not None:
-        run = await replay_plan.find_run(settings, options.report)
+        run = await plans.find_run(settings, options.report)
     else:
         run = await _work(settings, options, plan)
     return await make_report(settings, run, labels)

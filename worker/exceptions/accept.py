@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from msgspec import UNSET, Struct
 
 from worker.errors import ExceptionInvalid
-from worker.exception_records import EVERYBODY, ExceptionRecord
+from worker.exceptions.records import EVERYBODY, ExceptionRecord
 from worker.records import PLATFORM, decode, sha256_hex
 
 #: Longest life: then somebody has to look at it again.

@@ -16,9 +16,9 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from worker.errors import ExceptionInvalid
-from worker.exception_records import EVERYBODY, ExceptionRecord
 from worker.exceptions.accept import ANY_KEY, DELAY_MS, Accepted, Incoming, accept
 from worker.exceptions.fingerprint import Fingerprinter
+from worker.exceptions.records import EVERYBODY, ExceptionRecord
 from worker.records import Message, or_none
 
 

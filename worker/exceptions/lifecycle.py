@@ -16,12 +16,12 @@ from msgspec import Struct
 
 from worker.config import Settings
 from worker.errors import ConfigError, ExceptionInvalid, UsageError
-from worker.exception_records import ExceptionRecord
 from worker.exceptions.accept import DELAY_MS, Accepted, Incoming, accept, key_of
 from worker.exceptions.book import Book, Version
 from worker.exceptions.cover import floor_ids, is_void
 from worker.exceptions.fingerprint import Fingerprinter, fingerprinter
 from worker.exceptions.log import publish, read_records
+from worker.exceptions.records import ExceptionRecord
 from worker.exceptions.refusals import check_floor
 from worker.exceptions.store import state_of
 from worker.policy.history import Book as Policies

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.erasure.records import Erasure, SubjectKey
-from worker.exception_records import ExceptionRecord
+from worker.exceptions.records import ExceptionRecord
 from worker.override_records import Override
 from worker.records import HistoryEntry, Message, Policy, PolicyApplied, Rfc3339, Status, Trace, Verdict
 from worker.replay_records import ReplayRun

@@ -9,7 +9,7 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.audit.coverage import GONE, Coverage, Input, Outcome, Place, Runs
+from worker.audit.verify.coverage import GONE, Coverage, Input, Outcome, Place, Runs
 
 MESSAGES: Final = "t.messages"
 HERE: Final = 3

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tests.support import policies
 from tests.support.verdicts import some_verdict
-from worker.audit.explain_policy import Rule, deciding, first_words, stories
+from worker.audit.explain.policy import Rule, deciding, first_words, stories
 from worker.policy.combine import combine
 from worker.policy.model import EffectivePolicy, record_digest
 from worker.records import CategoryVerdict, Clause, HistoryEntry, Policy, PolicyPart, Verdict

@@ -13,7 +13,7 @@ from tests.support.fake_engine import FakeEngine, Script
 from tests.support.judging import floor_and_own, message, policy
 from tests.support.tiny_model import CHAT_TEMPLATE, DEMO_TEMPLATE, save_tokenizer, tiny_tokens
 from tests.support.verdicts import some_verdict
-from worker.audit.explain_prompt import rebuild
+from worker.audit.explain.prompt import rebuild
 from worker.config import Settings
 from worker.judge.judge import RsafeJudge
 from worker.policy.model import Asking, EffectivePolicy

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from worker import content_digest, dead_letter
-from worker.audit.coverage import Place
-from worker.audit.facts import Reading, input_of, read_dead_letter, read_verdict, trace_altered
+from worker.audit.verify.coverage import Place
+from worker.audit.verify.facts import Reading, input_of, read_dead_letter, read_verdict, trace_altered
 from worker.dead_letter import Failure, Headers
 from worker.records import Source, sha256_hex, verdict_id
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from worker.audit.merkle import Segment, differences, leaf, root, seal, total
-from worker.audit.seals import read_seals
+from worker.audit.verify.merkle import Segment, differences, leaf, root, seal, total
+from worker.audit.verify.seals import read_seals
 from worker.errors import AuditError, UsageError
 from worker.records import encode, sha256_hex
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, structs
 
 from tests.support.verdicts import policy_part, some_verdict
 from worker.audit.intervals import interval
-from worker.audit.overrides import Judged, Precision, Ruling, final_label, is_copied, override_of, summarize
+from worker.audit.overrides.overrides import Judged, Precision, Ruling, final_label, is_copied, override_of, summarize
 from worker.errors import RecordError, UsageError
 from worker.override_records import Override
 from worker.records import CategoryVerdict, Verdict, decode, encode

@@ -11,8 +11,8 @@ from msgspec import Struct, structs
 from pyarrow import parquet
 
 from tests.support.verdicts import policy_part, some_verdict
-from worker.audit import parquet as own
-from worker.audit.parquet import ParquetSink, arrow_schema
+from worker.audit.export import parquet as own
+from worker.audit.export.parquet import ParquetSink, arrow_schema
 from worker.records import Span, Verdict, encode
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from worker.audit.comparison import Outcome
 from worker.audit.intervals import interval
-from worker.audit.rehearsal import MOST_EXAMPLES, Gates, RehearsalReport, Side, Tally, obstacles
-from worker.audit.rehearsal_read import Promotion
+from worker.audit.rehearsal.read import Promotion
+from worker.audit.rehearsal.rehearsal import MOST_EXAMPLES, Gates, RehearsalReport, Side, Tally, obstacles
 from worker.commands.rehearsal import promotion_lines, report_lines
 from worker.judge.judgement import NO_USAGE
 from worker.records import Label

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from tests.support.streaming import record
 from tests.support.verdicts import some_verdict
-from worker.audit.replay_originals import Originals, read_written
+from worker.audit.replay.originals import Originals, read_written
 from worker.config import Settings
 from worker.records import Source, Verdict, encode
 from worker.replay_records import ReplayRange

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.judging import message, policy
 from tests.support.streaming import record
-from worker.audit.replay_output import Judged, ReplayOutput, ReplayTopic, replay_settings
+from worker.audit.replay.output import Judged, ReplayOutput, ReplayTopic, replay_settings
 from worker.config import Settings
 from worker.errors import OutputTooLarge, OwnershipLost
 from worker.judge.judgement import Judgement

@@ -11,9 +11,9 @@ import pytest
 from msgspec import structs
 
 from tests.support.policies import category, policy, raw
-from worker.audit.replay_originals import Original, Written, control_id
-from worker.audit.replay_plan import is_control, new_run_id, usual_share, wants_message, wants_original
-from worker.audit.replay_policies import AsJudged, AsOfNow, PolicyArchive, WithFile, checked, resolver
+from worker.audit.replay.originals import Original, Written, control_id
+from worker.audit.replay.plan import is_control, new_run_id, usual_share, wants_message, wants_original
+from worker.audit.replay.policies import AsJudged, AsOfNow, PolicyArchive, WithFile, checked, resolver
 from worker.commands.replay import ReplayOptions, plan_of, replay
 from worker.config import Settings
 from worker.errors import AuditError, PolicyInvalid, UsageError

@@ -11,10 +11,10 @@ import pytest
 
 from tests.support.comparing import outcome, some_report
 from worker.audit.compare import Comparer
-from worker.audit.report import read_labels
-from worker.audit.report_html import page
-from worker.audit.report_show import headlines, show
-from worker.audit.report_words import attribution, models_in_words
+from worker.audit.replay.report import read_labels
+from worker.audit.replay.report_html import page
+from worker.audit.replay.report_show import headlines, show
+from worker.audit.replay.report_words import attribution, models_in_words
 from worker.errors import UsageError
 
 _EVIL = '<script>alert("x")</script>&\u202e\x1b[31m'

@@ -7,8 +7,8 @@ from msgspec import structs
 
 from tests.support.verdicts import policy_part, some_verdict
 from worker import content_digest
-from worker.audit.facts import read_verdict
 from worker.audit.retract import Target, can_have, is_due, parse_target, superseding
+from worker.audit.verify.facts import read_verdict
 from worker.errors import UsageError
 from worker.records import PolicyRef, Source, encode, verdict_id
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec import UNSET, structs
 
 from tests.support.verdicts import some_verdict
-from worker.audit.statement import MAX_NOTICE_CHARS, Statement, Unstated, Wish, Wordings, state
+from worker.audit.export.statement import MAX_NOTICE_CHARS, Statement, Unstated, Wish, Wordings, state
 from worker.policy.model import record_digest
 from worker.records import (
     CategoryVerdict,

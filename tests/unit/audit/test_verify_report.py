@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from worker.audit.coverage import GONE, Coverage, Input, Outcome, Place, fault
-from worker.audit.verify_report import MAX_LISTED, Part, Report, report, with_altered
+from worker.audit.verify.coverage import GONE, Coverage, Input, Outcome, Place, fault
+from worker.audit.verify.report import MAX_LISTED, Part, Report, report, with_altered
 
 MESSAGES: Final = "t.messages"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from worker.audit.export import ExportReport, Reason
+from worker.audit.export.export import ExportReport, Reason
 from worker.audit.intervals import interval
-from worker.audit.overrides import OverridesReport, Precision, Proposal
+from worker.audit.overrides.overrides import OverridesReport, Precision, Proposal
 from worker.audit.retract import RetractReport
 from worker.commands.audit_export import MOST_LINES, export_lines, retract_lines
 from worker.commands.audit_overrides import overrides_lines

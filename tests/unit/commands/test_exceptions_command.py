@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from worker.audit.exception_uses import Uses
 from worker.commands.exceptions import Listed, _expiry, _lines, app, matches
 from worker.errors import UsageError
-from worker.exception_records import ExceptionRecord
 from worker.exceptions.lifecycle import Current
+from worker.exceptions.records import ExceptionRecord
 
 _RUNNER = CliRunner()
 _NOW = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from worker.audit.comparison import CategoryGroup, Comparison, Confusion, Cost, Example, Group
 from worker.audit.intervals import Interval
-from worker.audit.report import ReplayReport, RunSummary
-from worker.audit.report_words import attribution, counts_in_words, filter_in_words, models_in_words, percent
+from worker.audit.replay.report import ReplayReport, RunSummary
+from worker.audit.replay.report_words import attribution, counts_in_words, filter_in_words, models_in_words, percent
 from worker.show import visible
 
 #: Rows of a table; the rest is in --json and --html.

@@ -13,12 +13,12 @@ from aiokafka import ConsumerRecord
 from msgspec import Struct, structs
 
 from worker import credentials, kafka
-from worker.audit.explain_exceptions import ExceptionStory, exception_stories
-from worker.audit.explain_find import Finder, Found, Hint
-from worker.audit.explain_policy import Deciding, PartStory, deciding, first_words, stories
-from worker.audit.explain_prompt import Prompt, rebuild
-from worker.audit.replay_policies import PolicyArchive
-from worker.audit.verify import Progress
+from worker.audit.explain.exceptions import ExceptionStory, exception_stories
+from worker.audit.explain.find import Finder, Found, Hint
+from worker.audit.explain.policy import Deciding, PartStory, deciding, first_words, stories
+from worker.audit.explain.prompt import Prompt, rebuild
+from worker.audit.replay.policies import PolicyArchive
+from worker.audit.verify.verify import Progress
 from worker.config import Settings
 from worker.erasure.sealed_words import opened_trace, sealed_keys
 from worker.erasure.subject_keys import read_keys

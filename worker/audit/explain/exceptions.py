@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from worker.config import Settings
 from worker.errors import ExceptionInvalid, StreamError
-from worker.exception_records import ExceptionRecord
 from worker.exceptions.accept import ANY_KEY, accept
 from worker.exceptions.log import read_records
+from worker.exceptions.records import ExceptionRecord
 from worker.records import Verdict, or_none, sha256_hex
 from worker.suppression import Suppression
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from worker.audit.comparison import SCORE_STEP, CategoryGroup, Comparison, Cost, Example, Group, Quality
 from worker.audit.intervals import Interval
-from worker.audit.report import ReplayReport
-from worker.audit.report_svg import Bar, Tone, Whisker, diverging, histogram, whiskers
-from worker.audit.report_words import attribution, counts_in_words, filter_in_words, models_in_words, percent
+from worker.audit.replay.report import ReplayReport
+from worker.audit.replay.report_svg import Bar, Tone, Whisker, diverging, histogram, whiskers
+from worker.audit.replay.report_words import attribution, counts_in_words, filter_in_words, models_in_words, percent
 from worker.show import visible
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html")

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from worker.audit.coverage import Coverage, Fault, Place
+from worker.audit.verify.coverage import Coverage, Fault, Place
 
 #: Lines of one list; beyond it only the count goes on.
 MAX_LISTED: Final = 100_000

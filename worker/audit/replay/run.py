@@ -21,12 +21,12 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from msgspec import structs
 
 from worker import kafka
-from worker.audit import replay_plan
-from worker.audit.replay_exceptions import read_exceptions
-from worker.audit.replay_output import ReplayOutput, replay_settings
-from worker.audit.replay_partition import Tools, replay_partition
-from worker.audit.replay_plan import ReplayPlan
-from worker.audit.replay_policies import history_end, read_archive, resolver
+from worker.audit.replay import plan as plans
+from worker.audit.replay.exceptions import read_exceptions
+from worker.audit.replay.output import ReplayOutput, replay_settings
+from worker.audit.replay.partition import Tools, replay_partition
+from worker.audit.replay.plan import ReplayPlan
+from worker.audit.replay.policies import history_end, read_archive, resolver
 from worker.backoff import Backoff
 from worker.config import Settings
 from worker.decoding import UNREADABLE
@@ -61,15 +61,15 @@ async def start_run(settings: Settings, plan: ReplayPlan, judge: Judge) -> Repla
 
     """
     plan = structs.replace(plan, policies=structs.replace(plan.policies, history_end=await history_end(settings)))
-    found = await replay_plan.ranges(settings, plan)
+    found = await plans.ranges(settings, plan)
     if not any(part.start < part.end for part in found):
         text = f"there is no message in this range of {settings.topic('messages')}; check --from, --to and --offsets"
         raise AuditError(text)
     # Only to refuse a bad policy before the engine is built.
     resolver(plan.policies, await read_archive(settings, plan.policies.history_end))
     await judge.start()
-    run = replay_plan.started(settings, plan, found, judge.model)
-    await replay_plan.write_run(settings, run)
+    run = plans.started(settings, plan, found, judge.model)
+    await plans.write_run(settings, run)
     return run
 
 
@@ -82,7 +82,7 @@ async def join_run(settings: Settings, run_id: str, judge: Judge) -> ReplayRun:
         EngineDead: the engine did not come up.
 
     """
-    run = await replay_plan.find_run(settings, run_id)
+    run = await plans.find_run(settings, run_id)
     if run.state == "finished":
         return run
     if run.topic != settings.topic("messages"):
@@ -151,11 +151,11 @@ async def work(
 
 async def _finish(settings: Settings, run: ReplayRun, counts: ReplayCounts) -> ReplayRun:
     """Write the run's end, unless somebody has; the first one counts."""
-    known = await replay_plan.find_run(settings, run.run_id)
+    known = await plans.find_run(settings, run.run_id)
     if known.state == "finished":
         return known
-    last = replay_plan.finished(settings, run, counts)
-    await replay_plan.write_run(settings, last)
+    last = plans.finished(settings, run, counts)
+    await plans.write_run(settings, last)
     return last
 
 

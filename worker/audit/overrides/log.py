@@ -12,9 +12,9 @@ from aiokafka import TopicPartition
 from msgspec import UNSET, Struct
 
 from worker import content_digest, kafka
-from worker.audit.explain_find import Finder, Found, Hint
-from worker.audit.override_seal import sealed_for
-from worker.audit.overrides import Judged, OverridesReport, Ruling, override_of, summarize
+from worker.audit.explain.find import Finder, Found, Hint
+from worker.audit.overrides.overrides import Judged, OverridesReport, Ruling, override_of, summarize
+from worker.audit.overrides.seal import sealed_for
 from worker.audit.span import CLOCK_SLACK_MS, at_times
 from worker.audit.standing import Wanted
 from worker.config import Settings

@@ -6,7 +6,7 @@ import datetime as dt
 
 from worker.audit.comparison import Comparison
 from worker.audit.intervals import Interval
-from worker.audit.report import ReplayReport
+from worker.audit.replay.report import ReplayReport
 from worker.replay_records import ReplayFilter
 
 

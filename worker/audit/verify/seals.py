@@ -20,8 +20,8 @@ from aiokafka import TopicPartition
 from msgspec import Struct
 
 from worker import kafka
-from worker.audit.coverage import Fault, Place, fault
-from worker.audit.merkle import SEGMENT_RECORDS, Segment, differences, leaf, seal, total
+from worker.audit.verify.coverage import Fault, Place, fault
+from worker.audit.verify.merkle import SEGMENT_RECORDS, Segment, differences, leaf, seal, total
 from worker.config import Settings
 from worker.decoding import UNREADABLE
 from worker.errors import AuditError, UsageError

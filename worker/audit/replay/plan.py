@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from msgspec import Struct, structs
 
 from worker import kafka
-from worker.audit.replay_originals import Original
+from worker.audit.replay.originals import Original
 from worker.audit.span import CLOCK_SLACK_MS, at_times, first_times
 from worker.config import Settings
 from worker.errors import AuditError, RecordError, TopicMissing, UsageError

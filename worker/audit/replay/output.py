@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from prometheus_client import CollectorRegistry
 
 from worker import content_digest, kafka, trace_context
-from worker.audit.replay_originals import control_id
+from worker.audit.replay.originals import control_id
 from worker.config import Settings
 from worker.errors import OutputTooLarge
 from worker.exceptions.book import Book

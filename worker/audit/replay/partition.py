@@ -18,10 +18,10 @@ from aiokafka import TopicPartition
 from msgspec import Struct
 
 from worker import kafka
-from worker.audit.replay_originals import Original, Originals, Written, read_written
-from worker.audit.replay_output import Judged, ReplayOutput
-from worker.audit.replay_plan import is_control, wants_message, wants_original
-from worker.audit.replay_policies import Resolver
+from worker.audit.replay.originals import Original, Originals, Written, read_written
+from worker.audit.replay.output import Judged, ReplayOutput
+from worker.audit.replay.plan import is_control, wants_message, wants_original
+from worker.audit.replay.policies import Resolver
 from worker.backoff import Backoff
 from worker.config import Settings
 from worker.errors import AuditError, DecodeError, EngineAborted, EngineDead, EngineError

@@ -6,7 +6,7 @@ asked for; what stands above the commit and has none is *pending*, not missing, 
 
 Messages and outcomes of all partitions are read side by side by one consumer. A partition's messages wait
 while many of them are without outcome, its outcomes wait while many are ahead of the messages
-(``LOOKAHEAD``), so memory is bounded by the number of partitions (``audit/coverage.py``).
+(``LOOKAHEAD``), so memory is bounded by the number of partitions (``coverage.py``).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 
 from worker import kafka
-from worker.audit.coverage import GONE, Coverage, Fault, Input, Outcome, fault
-from worker.audit.facts import Reading, input_of, place_of, read_dead_letter, read_verdict
 from worker.audit.span import Span
-from worker.audit.verify_logs import Logs, survey
-from worker.audit.verify_report import Part, Report, report
+from worker.audit.verify.coverage import GONE, Coverage, Fault, Input, Outcome, fault
+from worker.audit.verify.facts import Reading, input_of, place_of, read_dead_letter, read_verdict
+from worker.audit.verify.logs import Logs, survey
+from worker.audit.verify.report import Part, Report, report
 from worker.config import Settings
 from worker.dead_letter import Run
 from worker.errors import AuditError, BrokerAway, OffsetGone

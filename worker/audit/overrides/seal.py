@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from worker import credentials
-from worker.audit.holds import write
+from worker.audit.erasing.holds import write
 from worker.config import Settings
 from worker.erasure.sealed_words import sealed_override
 from worker.erasure.subject_keys import KEYS, read_erasures, row_of

@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from worker import kafka
 from worker.audit.compare import Comparer
 from worker.audit.comparison import Comparison, Labels, Outcome
-from worker.audit.replay_originals import control_id, is_original
+from worker.audit.replay.originals import control_id, is_original
 from worker.config import Settings
 from worker.decoding import UNREADABLE, read_csv
 from worker.errors import UsageError

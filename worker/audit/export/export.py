@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, Final, Literal, Protocol
 from msgspec import Struct
 
 from worker import kafka
-from worker.audit.explain_find import Finder
-from worker.audit.parquet import ParquetSink
+from worker.audit.explain.find import Finder
+from worker.audit.export.parquet import ParquetSink
+from worker.audit.export.statement import Unstated, Wish, Wordings, state
 from worker.audit.standing import Progress, Standing, Wanted, standing
-from worker.audit.statement import Unstated, Wish, Wordings, state
 from worker.config import Settings
 from worker.errors import UsageError
 from worker.records import Verdict, encode

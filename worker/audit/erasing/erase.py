@@ -14,8 +14,8 @@ from typing import Final
 from msgspec import Struct, structs
 
 from worker import credentials
-from worker.audit.erase_scan import Bound, Counted, bound, count
-from worker.audit.holds import Request, append, record_of, refuse_held, write
+from worker.audit.erasing.holds import Request, append, record_of, refuse_held, write
+from worker.audit.erasing.scan import Bound, Counted, bound, count
 from worker.config import Settings
 from worker.erasure.records import Erasure, SubjectKey
 from worker.erasure.subject_keys import KEYS, KnownKey, known_key, records

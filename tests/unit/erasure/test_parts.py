@@ -11,8 +11,8 @@ from msgspec import UNSET, structs
 
 from tests.support.streaming import record
 from worker import credentials
-from worker.audit.erase import NOT_COVERED, Plan
-from worker.audit.facts import read_dead_letter, trace_altered
+from worker.audit.erasing.erase import NOT_COVERED, Plan
+from worker.audit.verify.facts import read_dead_letter, trace_altered
 from worker.commands.audit_erase import plan_lines
 from worker.config import Settings, load
 from worker.dead_letter import Failure, headers

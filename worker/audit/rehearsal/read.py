@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from worker import kafka
 from worker.audit.comparison import Outcome
-from worker.audit.rehearsal import Gates, RehearsalReport, Side, Tally, obstacles
-from worker.audit.replay_originals import is_original
-from worker.audit.report import Seen, outcome_of, read_verdicts
+from worker.audit.rehearsal.rehearsal import Gates, RehearsalReport, Side, Tally, obstacles
+from worker.audit.replay.originals import is_original
+from worker.audit.replay.report import Seen, outcome_of, read_verdicts
 from worker.audit.span import CLOCK_SLACK_MS, at_times
 from worker.config import Settings
 from worker.errors import UsageError

@@ -1,6 +1,6 @@
 """``audit verify --integrity``: what can be said of the records' content beyond what each verdict says of itself.
 
-Always (``audit/facts.py``): digests in the records' headers, ids that follow from the source, dead letters
+Always (``facts.py``): digests in the records' headers, ids that follow from the source, dead letters
 against their messages byte for byte. Here: traces against their digests, and outcomes against their seals.
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from worker import credentials, kafka
-from worker.audit.coverage import Fault, fault
-from worker.audit.facts import place_of, trace_altered
-from worker.audit.seals import check_seals
 from worker.audit.span import CLOCK_SLACK_MS, at_times
-from worker.audit.verify_logs import Logs
-from worker.audit.verify_report import Report, with_altered
+from worker.audit.verify.coverage import Fault, fault
+from worker.audit.verify.facts import place_of, trace_altered
+from worker.audit.verify.logs import Logs
+from worker.audit.verify.report import Report, with_altered
+from worker.audit.verify.seals import check_seals
 from worker.config import Settings
 from worker.kafka_errors import translated
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from worker import content_digest
-from worker.audit.coverage import Input, Outcome, Place
+from worker.audit.verify.coverage import Input, Outcome, Place
 from worker.dead_letter import Run, lost_run
 from worker.decoding import UNREADABLE, lenient_json
 from worker.digests import PLAIN, Digests

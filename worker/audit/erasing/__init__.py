@@ -1,0 +1,1 @@
+"""Taking words back, and the holds that forbid it."""

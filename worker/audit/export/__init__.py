@@ -1,0 +1,1 @@
+"""Verdicts for others: files, and statements of reasons."""

@@ -1,0 +1,1 @@
+"""Decisions of people, beside those of the model."""

@@ -1,0 +1,1 @@
+"""What a policy under rehearsal would change."""

@@ -1,0 +1,1 @@
+"""Replays: a range of messages judged again, and the report about it."""

@@ -1,0 +1,1 @@
+"""Proof from the topics that each message has one outcome."""
