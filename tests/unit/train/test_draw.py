@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from tests.support.policy_rows import OWN, groups, mixed_rows
 from worker.judge.prompt import policy_text
+from worker.policy.model import EffectiveCategory
 from worker.train.data.labels import ABUSE, HATE, PARTS, SEXISM, SPAM, concept_of, is_part, one
 from worker.train.data.rows import Row
 from worker.train.policies.draw import KINDS, Wording, balanced_sets, draw, part_sets, subsets, word
+from worker.train.policies.fray import fray
 from worker.train.policies.heldout import HELDOUT
 from worker.train.policies.maker import MAX_CATEGORIES, MAX_PIECES
 from worker.train.policies.wording import NEVER, Entry, category, exchanged, pieces, shorten
@@ -326,3 +328,22 @@ def test_a_policy_whose_clauses_do_not_say_all_has_no_twin(kind: str) -> None:
 
 def _texts(wording: Wording) -> list[str]:
     return [clause.text for one in wording.panel.categories for clause in (*one.violates, *one.allowed)]
+
+
+def test_a_frayed_policy_asks_the_same_in_fewer_words() -> None:
+    """Ids, names, order and senses stay; of the sentences most words do, and all that turn one round."""
+    lost = total = 0
+    for seed, (wording, _) in enumerate(_many(600)):
+        frayed = fray(random.Random(seed), wording)
+        assert (frayed.senses, frayed.clauses, frayed.kind) == (wording.senses, wording.clauses, wording.kind)
+        for before, after in zip(wording.panel.categories, frayed.panel.categories, strict=True):
+            assert (before.id, before.name) == (after.id, after.name)
+            for old, new in zip(_sentences(before), _sentences(after), strict=True):
+                assert new or not old
+                assert {"no", "not", "without", "nobody"} & set(old.split()) <= set(new.split())
+                total, lost = total + len(old.split()), lost + len(old.split()) - len(new.split())
+    assert 0.1 < lost / total < 0.25
+
+
+def _sentences(shown: EffectiveCategory) -> list[str]:
+    return [shown.definition, *(clause.text for clause in (*shown.violates, *shown.allowed))]

@@ -34,6 +34,7 @@ from worker.train.examples import mentions, reasoning
 from worker.train.examples.sample import Sample
 from worker.train.examples.trie import Example, Family, family
 from worker.train.policies.draw import Wording, draw
+from worker.train.policies.fray import fray
 from worker.train.policies.wording import exchanged
 
 #: What each set was labelled for.
@@ -84,6 +85,7 @@ class Teaching(Struct, frozen=True, kw_only=True):
         traced: share of the rows that are also taught with reasoning.
         split: share of the message's tokens that are split into the two they were merged from.
         mentions: share of the groups whose policy names words instead of concepts, or (half of them) beside them.
+        frayed: share of the policies of concepts that lose some of their words.
 
     """
 
@@ -95,6 +97,7 @@ class Teaching(Struct, frozen=True, kw_only=True):
     traced: float = 0.5
     split: float = 0.1
     mentions: float = 0.25
+    frayed: float = 0.5
 
 
 def prepare(rows: Sequence[Row], models: Mapping[str, Linear]) -> list[Sample]:
@@ -294,7 +297,7 @@ def families(
     beside it, what the texts are tells nothing, and which side a clause stands on tells all.
     """
     for drawn in epoch_groups(samples, rng):
-        wording, group = asked_of(rng, drawn, samples, allowed, how.mentions)
+        wording, group = asked_of(rng, drawn, samples, allowed, how)
         weight = lm_weight(rng)
         for asked in filter(None, (wording, exchanged(wording))):
             shared = formatter.ids(prompt.prefix(formatter.template, asked.panel, group[0].row.role))
@@ -307,20 +310,28 @@ def asked_of(
     group: Sequence[Sample],
     samples: Sequence[Sample],
     allowed: frozenset[frozenset[str]],
-    share: float,
+    how: Teaching,
 ) -> tuple[Wording, Sequence[Sample]]:
-    """Draw what a group is asked: concepts, or for a ``share`` of groups words, half of the time beside concepts."""
+    """Draw what a group is asked: concepts, or for a share of groups words, half of the time beside concepts."""
     practice = None
-    if rng.random() < share:
+    if rng.random() < how.mentions:
         practice = mentions.practise(rng, group, rng.choices(samples, k=2))
     if practice is None:
-        return policy_for(rng, group, allowed), group
+        return _concepts_for(rng, group, allowed, how), group
     wording, labelled = practice
     if rng.random() < _BESIDE:
-        concepts = policy_for(rng, group, allowed)
+        concepts = _concepts_for(rng, group, allowed, how)
         pair = [concepts, wording] if rng.random() < _BESIDE else [wording, concepts]
         wording = mentions.beside(*pair)
     return wording, labelled
+
+
+def _concepts_for(
+    rng: random.Random, group: Sequence[Sample], allowed: frozenset[frozenset[str]], how: Teaching
+) -> Wording:
+    """Draw a policy of concepts, some of whose words may be gone; those of a policy of words are what it asks for."""
+    wording = policy_for(rng, group, allowed)
+    return fray(rng, wording) if rng.random() < how.frayed else wording
 
 
 def policy_for(rng: random.Random, group: Sequence[Sample], allowed: frozenset[frozenset[str]]) -> Wording:
