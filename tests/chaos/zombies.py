@@ -18,6 +18,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import textwrap
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -43,7 +44,8 @@ from worker.topics import create_topics
 Choice = Literal["guarded", "transactional"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
 RESULTS: Final = Path(__file__).parent / "results" / "zombies.json"
-MARKS: Final = re.compile(r"(<!-- zombies -->\n).*?(<!-- /zombies -->)", re.DOTALL)
+#: The table stands within an item of a list, as far in as its first mark.
+MARKS: Final = re.compile(r"( *)(<!-- zombies -->\n).*?( *<!-- /zombies -->)", re.DOTALL)
 SESSION_S: Final = 3.0
 PARTITIONS: Final = 8
 #: Rows of one batch, about as many as a worker has ready at once.
@@ -325,7 +327,12 @@ def markdown(found: Zombies) -> str:
 def write_page(page: Path, found: Zombies) -> None:
     """Put the table between its marks in a page."""
     text = page.read_text(encoding="utf-8")
-    page.write_text(MARKS.sub(lambda marks: f"{marks[1]}{markdown(found)}{marks[2]}", text), encoding="utf-8")
+    page.write_text(MARKS.sub(lambda marks: inserted(marks[1], found), text), encoding="utf-8")
+
+
+def inserted(indent: str, found: Zombies) -> str:
+    """Return the marks with the table between them, indented."""
+    return textwrap.indent(f"<!-- zombies -->\n{markdown(found)}<!-- /zombies -->", indent)
 
 
 def main() -> None:

@@ -121,6 +121,9 @@ class JudgeTrier:
         except EngineDead:
             await asyncio.shield(self._note())
             raise
+        except WorkerError:
+            self._trying = None
+            raise
         self._trying = None
         return report
 
