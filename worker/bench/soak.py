@@ -1,8 +1,9 @@
 """``python -m worker.bench.soak``: many messages through a real broker and a real worker; does anything grow?
 
 The worker is ``rsafe run`` with the scripted engine, in a process of its own, and is looked at from outside,
-through its ``/metrics``. After each round everything is published before the next sample is taken, so all
-samples are of a worker at rest. At the end ``rsafe audit verify`` says whether each message has its outcome.
+through its ``/metrics``. After each round everything is published and committed before the next sample is
+taken, so all samples are of a worker at rest. At the end ``rsafe audit verify`` says whether each message has
+its outcome.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -24,7 +25,7 @@ from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker import jars, kafka
-from worker.bench.report import insert, machine, save, versions
+from worker.bench.report import machine, save, versions
 from worker.bench.rig import Rig
 from worker.bench.soak_results import FIGURES, Audit, Sample, SoakReport, growth, markdown
 from worker.bench.soak_traffic import Change, Record, changes, floor, records
@@ -32,6 +33,8 @@ from worker.config import Settings, load
 from worker.demo.child import WorkerProcess, variables
 from worker.demo.stage import free_port, publish_policy
 from worker.errors import StreamError, WorkerError
+from worker.marked import insert
+from worker.stream.cluster import Cluster
 
 #: Metrics by name and labels.
 Found: TypeAlias = "dict[tuple[str, tuple[tuple[str, str], ...]], float]"
@@ -58,7 +61,7 @@ async def soak(settings: Settings, options: SoakOptions, folder: Path) -> SoakRe
     """Run everything and return what was seen; the worker's log goes to ``folder``.
 
     Raises:
-        StreamError: messages have no outcome.
+        StreamError: messages have no outcome, or stay uncommitted.
         WorkerError: broker or worker did not come up, or ended.
 
     """
@@ -80,12 +83,16 @@ class _Soak:
         self._settings = settings
         self._options = options
         self._worker = worker
+        self._cluster = Cluster(settings)
         self._sent = self._policies = 0
 
     async def run(self) -> SoakReport:
         began = time.monotonic()
-        await self._change([floor()])
-        samples = [await self._round(number) for number in range(self._options.rounds)]
+        try:
+            await self._change([floor()])
+            samples = [await self._round(number) for number in range(self._options.rounds)]
+        finally:
+            await self._cluster.close()
         return SoakReport(
             date=dt.datetime.now(dt.UTC),
             seed=self._options.seed,
@@ -100,13 +107,15 @@ class _Soak:
         )
 
     async def _round(self, number: int) -> Sample:
-        """Send a round's first half, change policies, send the rest, wait until all is published; then look."""
+        """Send a round's first half, change policies, send the rest, wait until all is committed; then look."""
         count = self._options.messages // self._options.rounds
         rows = list(records(number, count, self._options.seed))
         await self._send(rows[: count // 2])
         await self._change(changes(number))
         await self._send(rows[count // 2 :])
-        await self._published()
+        await self._until(self._published, "have no outcome")
+        # Until then the ledger keeps the place of each outcome.
+        await self._until(self._committed, "are not committed")
         sample = await self._sample()
         shown = ", ".join(f"{name} {of(sample):,.0f}" for name, of in FIGURES.items())
         print(f"soak: {sample.messages:,} messages: {shown}", file=sys.stderr, flush=True)
@@ -132,21 +141,29 @@ class _Soak:
         finally:
             await kafka.close(producer)
 
-    async def _published(self) -> None:
-        """Wait until each record has its outcome.
+    async def _published(self) -> float:
+        return _outcomes(await self._metrics())
+
+    async def _committed(self) -> float:
+        partitions = (await self._cluster.partition_counts())[self._settings.topic("messages")]
+        return sum(point.offset for point in (await self._cluster.committed(range(partitions))).values())
+
+    async def _until(self, count: Callable[[], Awaitable[float]], missing: str) -> None:
+        """Wait until each record that was sent is counted.
 
         Raises:
-            StreamError: no outcome came for long.
+            BrokerAway: Kafka does not answer.
+            StreamError: the count stood still for long.
             WorkerError: the worker ended.
 
         """
         moved, before = time.monotonic(), -1.0
-        while (now := _outcomes(await self._metrics())) < self._sent:
+        while (now := await count()) < self._sent:
             if self._worker.failed():
                 raise self._worker.why()
             moved, before = (time.monotonic(), now) if now > before else (moved, before)
             if time.monotonic() - moved > _PATIENCE_S:
-                text = f"{self._sent - now:.0f} of {self._sent} messages have no outcome; look at the worker's log"
+                text = f"{self._sent - now:.0f} of {self._sent} messages {missing}; look at the worker's log"
                 raise StreamError(text)
             await asyncio.sleep(_LOOK_S)
 
