@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import ConnectionGroup
 from aiokafka.errors import NodeNotReadyError
+
+_REFUSAL: Final = "this client must not send"
 
 
 def fence(producer: AIOKafkaProducer, must_not_send: Callable[[], bool]) -> None:
@@ -23,8 +25,7 @@ def fence(producer: AIOKafkaProducer, must_not_send: Callable[[], bool]) -> None
 
     async def asked(node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
         if must_not_send():
-            text = "this client must not send"
-            raise NodeNotReadyError(text)
+            raise NodeNotReadyError(_REFUSAL)
         if await client.ready(node_id, group=group):
             connection = client._conns[node_id, group]  # noqa: SLF001  (where the bytes are written)
             if not isinstance(connection._writer, _FencedWriter):  # noqa: SLF001  (as above)
@@ -49,8 +50,7 @@ class _FencedWriter:
 
         """
         if self._must_not_send():
-            text = "this client must not send"
-            raise ConnectionAbortedError(text)
+            raise ConnectionAbortedError(_REFUSAL)
         self._writer.write(data)
 
     def __getattr__(self, name: str) -> Any:

@@ -24,9 +24,9 @@ from worker.errors import PolicyInvalid
 from worker.judge.judgement import Judge
 from worker.judge.verdict import Decision, decide
 from worker.policy.accept import Setting, check
-from worker.policy.combine import AcceptedPolicy, combine
+from worker.policy.combine import as_if_in_force
 from worker.policy.golden import message_of
-from worker.policy.model import EffectivePolicy, record_digest
+from worker.policy.model import EffectivePolicy
 from worker.policy.pack_starter import starter
 from worker.policy.scope import Scope
 from worker.records import PLATFORM, Message, Policy, decode_policy
@@ -105,13 +105,7 @@ def under_hostile_policies(floor: Policy) -> Iterator[EffectivePolicy]:
     for policy in hostile_policies():
         with contextlib.suppress(PolicyInvalid):
             check(policy, Scope(HOSTILE_TENANT), Setting(floor=floor))
-            effective = combine(_accepted(PLATFORM, floor), _accepted(HOSTILE_TENANT, policy), None)
-            if effective is not None:
-                yield effective
-
-
-def _accepted(scope: str, policy: Policy) -> AcceptedPolicy:
-    return AcceptedPolicy(scope=scope, policy=policy, digest=record_digest(policy), offset=None)
+            yield as_if_in_force(HOSTILE_TENANT, policy, floor)
 
 
 async def measure_floors(judge: Judge, guarded: Sequence[Guarded], in_flight: int) -> FloorChange:
@@ -130,8 +124,7 @@ async def measure_floors(judge: Judge, guarded: Sequence[Guarded], in_flight: in
 
     found: list[list[Pair]] = []
     for one in guarded:
-        floor = combine(_accepted(PLATFORM, one.floor), None, None)
-        assert floor is not None
+        floor = as_if_in_force(PLATFORM, one.floor)
         alone = await asyncio.gather(*(decided(message, floor) for message in one.messages))
         chosen = _spread([at for at, decision in enumerate(alone) if decision.label == "unsafe"], MOST_UNSAFE)
         for number, policy in enumerate(under_hostile_policies(one.floor)):

@@ -19,9 +19,9 @@ from worker.audit.intervals import Interval, interval
 from worker.demo.samples import policy_bytes
 from worker.judge.judgement import Judge
 from worker.judge.verdict import decide
-from worker.policy.combine import AcceptedPolicy, combine
-from worker.policy.model import EffectivePolicy, record_digest
-from worker.records import PLATFORM, Label, Message, decode_policy
+from worker.policy.combine import as_if_in_force
+from worker.policy.model import EffectivePolicy
+from worker.records import Label, Message, decode_policy
 
 ALL: Final = "all families"
 _RIGHT: Final[dict[Kind, Label]] = {"benign": "safe", "violating": "unsafe"}
@@ -81,15 +81,10 @@ def policy_for(name: str) -> EffectivePolicy:
     """Return a policy of the demonstration by itself, so that each message takes one call.
 
     Raises:
-        LookupError: there is no such policy.
+        FileNotFoundError: there is no such policy.
 
     """
-    policy = decode_policy(policy_bytes(name))
-    accepted = AcceptedPolicy(scope=name, policy=policy, digest=record_digest(policy), offset=None)
-    effective = combine(accepted, None, None) if name == PLATFORM else combine(None, accepted, None)
-    if effective is None:
-        raise LookupError(name)
-    return effective
+    return as_if_in_force(name, decode_policy(policy_bytes(name)))
 
 
 async def measure(judge: Judge, cases: Sequence[Case], in_flight: int) -> list[Change]:

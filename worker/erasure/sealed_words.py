@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from worker import content_digest
 from worker.dead_letter import Headers, split
-from worker.erasure.subject_keys import KnownKey, Opened, open_bytes, open_text
+from worker.erasure.subject_keys import KnownKey, open_bytes, open_text
 from worker.override_records import Override
 from worker.records import Source, Trace, encode, or_none
-from worker.sealing import SealingKey, as_text, seal
+from worker.sealing import Sealed, SealingKey, as_text, seal
 
 #: The last header of a sealed dead letter: the key's id. In one that is not sealed ``failed_at`` comes last,
 #: so no producer can make its own record look sealed.
@@ -59,12 +59,9 @@ def sealed_trace(trace: Trace, key: SealingKey) -> Trace:
 
 def opened_trace(trace: Trace, known: KnownKey | None) -> tuple[Trace, str | None]:
     """Return a trace with its words, or as it is and why they cannot be read."""
-    if trace.sealed is UNSET:
-        return trace, None
-    opened = open_text(trace.sealed, _trace_context(trace), known)
-    words = _decoded(opened, _Reasoning)
+    words, note = _opened(trace.sealed, _trace_context(trace), known, _Reasoning)
     if words is None:
-        return trace, opened.note or _NOT_WORDS
+        return trace, note
     return structs.replace(trace, reasoning=words.reasoning, raw=words.raw), None
 
 
@@ -77,12 +74,9 @@ def sealed_override(override: Override, key: SealingKey) -> Override:
 
 def opened_override(override: Override, known: KnownKey | None) -> tuple[Override, str | None]:
     """Return a decision with its free text, or as it is and why that cannot be read."""
-    if override.sealed is UNSET:
-        return override, None
-    opened = open_text(override.sealed, _override_context(override), known)
-    words = _decoded(opened, _Ruling)
+    words, note = _opened(override.sealed, _override_context(override), known, _Ruling)
     if words is None:
-        return override, opened.note or _NOT_WORDS
+        return override, note
     text = UNSET if words.text is None else words.text
     return structs.replace(override, reason=words.reason, text=text), None
 
@@ -121,11 +115,19 @@ def sealed_keys(traces: Iterable[Trace | Override]) -> set[str]:
     return {one.sealed.key for one in traces if one.sealed is not UNSET}
 
 
-def _decoded(opened: Opened, kind: type[T]) -> T | None:
+def _opened(
+    sealed: Sealed | UnsetType, context: str, known: KnownKey | None, kind: type[T]
+) -> tuple[T | None, str | None]:
+    """Return sealed words; or none, and why they cannot be read where any are sealed."""
+    if sealed is UNSET:
+        return None, None
+    opened = open_text(sealed, context, known)
+    if opened.plain is None:
+        return None, opened.note
     try:
-        return None if opened.plain is None else msgspec.json.decode(opened.plain, type=kind)
+        return msgspec.json.decode(opened.plain, type=kind), None
     except msgspec.DecodeError:
-        return None
+        return None, _NOT_WORDS
 
 
 def _trace_context(trace: Trace) -> str:

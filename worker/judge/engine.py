@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from worker.judge.copied import Copied
+
 FinishReason = Literal["stop", "length"]
 
 
@@ -18,6 +20,7 @@ class Request(Struct, frozen=True, kw_only=True):
         stop_ids: tokens that end the answer; the last one stands in it.
         stop: texts that end the answer; they are not part of ``Completion.text``.
         grammar: EBNF that the answer must follow.
+        copied: what the answer may only copy, if its template says so.
         logprobs: how many of the first token's alternatives are wanted; 0 for none.
         priority: lower goes first.
         cache_salt: prompts share cached prefixes only with those of the same salt.
@@ -30,6 +33,7 @@ class Request(Struct, frozen=True, kw_only=True):
     stop_ids: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
     grammar: str | None = None
+    copied: Copied | None = None
     logprobs: int = 0
     priority: int = 0
     cache_salt: str | None = None

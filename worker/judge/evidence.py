@@ -49,6 +49,11 @@ def quotes_in(reasoning: str) -> list[str]:
     return [quote for quote in quotes if quote][:_MAX_QUOTES]
 
 
+def stands(quote: str, text: str, *, masked: bool) -> bool:
+    """Tell whether one of ``quotes_in`` stands in a message as the model saw it."""
+    return _find(quote, mask(text)[0] if masked else text) is not None
+
+
 def _find(quote: str, shown: str) -> tuple[int, int] | None:
     """Find a quote as whole words, or else anywhere (some scripts set no spaces)."""
     first = start = shown.find(quote)

@@ -230,6 +230,7 @@ class RsafeJudge:
                 task = Task(
                     plan=await self._plans.get(call.panel, message.role),
                     conversation_ids=conversation_ids,
+                    text=message.text,
                     reasoning=call.asking.reasoning,
                     band=call.asking.review_band,
                     is_brief=call.asking.is_brief is True,

@@ -20,6 +20,7 @@ from msgspec import Struct, structs
 from worker.errors import PromptTooLong
 from worker.judge import prompt
 from worker.judge.calibration import Calibration
+from worker.judge.copied import Copied
 from worker.judge.engine import Completion, Engine, Request
 from worker.judge.judgement import Finding, Judgement
 from worker.judge.parse import Answer, cited_pairs, parse_answer, parse_ids, read
@@ -41,12 +42,13 @@ _STEPS: Final = 2
 class Task(Struct, frozen=True, kw_only=True):
     """One message under one panel, tokenised.
 
-    ``band`` is the policy's review band; ``cache_salt`` goes into every call for it; ``is_brief`` gives a
-    reasoning the smaller budget.
+    ``text`` is the message's own; ``band`` is the policy's review band; ``cache_salt`` goes into every call for it;
+    ``is_brief`` gives a reasoning the smaller budget.
     """
 
     plan: Plan
     conversation_ids: Sequence[int]
+    text: str
     reasoning: Reasoning
     band: tuple[float, float] | None
     priority: int
@@ -131,6 +133,7 @@ class Phases:
             max_tokens=budget,
             stop_ids=self._stop_ids,
             stop=self._stop,
+            copied=self._copied(task),
             priority=task.priority * _STEPS,
             cache_salt=task.cache_salt,
         )
@@ -146,6 +149,12 @@ class Phases:
             reasoning=reasoning,
             truncated=thought.finish_reason == "length",
         )
+
+    def _copied(self, task: Task) -> Copied | None:
+        starts = self._template.line_starts
+        if not starts:
+            return None
+        return Copied(text=prompt.shown(self._template, task.text), starts=(*task.plan.ids, *starts))
 
     def _reasoning(self, thought: Completion) -> tuple[list[int], str]:
         """Return the ids and the text of a reasoning without what ended it."""

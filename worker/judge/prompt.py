@@ -94,8 +94,12 @@ def _turns(template: Template, message: Message, hole: Hole) -> list[Segment]:
 
 
 def _turn(template: Template, role: Role, text: str) -> list[Segment]:
-    shown = mask(text)[0] if template.placeholders else text
-    return _fill(template.turn(role), {"text": quoted(shown, template.quote)})
+    return _fill(template.turn(role), {"text": quoted(shown(template, text), template.quote)})
+
+
+def shown(template: Template, text: str) -> str:
+    """Return a text as the model sees it, but for what stands before its lines."""
+    return mask(text)[0] if template.placeholders else text
 
 
 def _fill(pieces: tuple[Piece, ...], values: dict[str, str]) -> list[Segment]:

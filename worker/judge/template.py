@@ -54,6 +54,9 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         end: the control token that ends the answer.
         conclusion: regular expression with a group ``label`` that finds what the reasoning concludes; its
             last match counts. Tie it to the end, or a quote from the message could pass for it.
+        line_starts: what a line of the reasoning may begin with besides a category's id. Where it is given, no
+            line begins with anything else, and straight quotation marks hold whole words of the message alone:
+            the engine lets the model write nothing else there (``copied.py``). For models that are trained to.
         placeholders: whether phone numbers, addresses, handles and long digits are masked.
         reasoning_max_tokens: budget of the reasoning.
 
@@ -72,6 +75,7 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
     verdict_close: str
     end: str
     conclusion: str = ""
+    line_starts: tuple[str, ...] = ()
     placeholders: bool = False
     reasoning_max_tokens: Annotated[int, Meta(ge=1)] = 256
 

@@ -115,6 +115,30 @@ class Tokens:
         }
 
 
+def token_bytes(folder: Path) -> dict[int, bytes]:
+    """Return the bytes that each token of a model folder stands for; added tokens stand for no text.
+
+    Raises:
+        ModelError: the tokenizer cannot be read, or is none that is served.
+
+    """
+    fields = _read(folder / _FILE)
+    added = {token["content"] for token in fields.get("added_tokens", ())}
+    vocabulary = _plain(fields, added)["model"]["vocab"]
+    bytes_of = {symbol: byte for byte, symbol in _byte_symbols().items()}
+    return {number: bytes(bytes_of[symbol] for symbol in token) for token, number in vocabulary.items()}
+
+
+def _byte_symbols() -> dict[int, str]:
+    """Return the letter that stands for each byte in a byte-level vocabulary (Radford et al. 2019, GPT-2).
+
+    Bytes that can be printed stand for themselves, the others for the letters from U+0100 on, in their order.
+    """
+    shown = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = (byte for byte in range(256) if byte not in shown)
+    return {byte: chr(byte) for byte in shown} | {byte: chr(0x100 + place) for place, byte in enumerate(others)}
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))

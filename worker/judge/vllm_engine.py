@@ -37,8 +37,9 @@ from vllm.v1.metrics.loggers import StatLoggerBase
 from worker import logs
 from worker.config import Settings
 from worker.errors import EngineAborted, EngineDead, ModelError, PromptTooLong, RequestFailed
-from worker.judge import engine_guard
+from worker.judge import engine_guard, vllm_copied
 from worker.judge.engine import Completion, EngineFacts, Request
+from worker.judge.template import load_template
 from worker.judge.watchdog import Watchdog
 
 logger: Final = logging.getLogger(__name__)
@@ -174,6 +175,7 @@ class VllmEngine:
                 structured_outputs_config=StructuredOutputsConfig(backend="xgrammar"),
                 generation_config="vllm",
                 load_format="safetensors",
+                logits_processors=[vllm_copied.NAME] if load_template(self._folder).line_starts else None,
                 enable_prefix_caching=True,
                 use_tqdm_on_load=False,
                 enforce_eager=on_cpu,
@@ -251,6 +253,7 @@ def _sampling(request: Request) -> SamplingParams:
         stop_token_ids=list(request.stop_ids) or None,
         logprobs=request.logprobs or None,
         structured_outputs=StructuredOutputsParams(grammar=request.grammar) if request.grammar else None,
+        extra_args=vllm_copied.extra_args(request.copied),
         # Only a stop text needs the text of every token as it comes.
         detokenize=bool(request.stop),
         skip_special_tokens=False,

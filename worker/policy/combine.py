@@ -34,9 +34,11 @@ from worker.policy.model import (
     EffectivePolicy,
     Judging,
     Prose,
+    record_digest,
 )
 from worker.records import (
     ACTIONS,
+    PLATFORM,
     SEVERITIES,
     Action,
     Category,
@@ -68,6 +70,21 @@ class AcceptedPolicy(Struct, frozen=True, kw_only=True):
     policy: Policy
     digest: str
     offset: int | None
+
+
+def unpublished(scope: str, policy: Policy) -> AcceptedPolicy:
+    """Return a record as if a worker had accepted it for a key; it stands nowhere in ``policies``."""
+    return AcceptedPolicy(scope=scope, policy=policy, digest=record_digest(policy), offset=None)
+
+
+def as_if_in_force(scope: str, policy: Policy, floor: Policy | None = None) -> EffectivePolicy:
+    """Return what a key's messages would be judged under; the floor itself stands alone."""
+    own = unpublished(scope, policy)
+    base = unpublished(PLATFORM, floor) if floor is not None and scope != PLATFORM else None
+    combined = combine(own, None, None) if scope == PLATFORM else combine(base, own, None)
+    # One part gives a policy always.
+    assert combined is not None
+    return combined
 
 
 def combine(

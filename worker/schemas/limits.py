@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from worker.client import MAX_UNACKNOWLEDGED
 from worker.dead_letter import MAX_DETAIL_CHARS
-from worker.judge import parse, tokens
+from worker.judge import copied, parse, tokens
 from worker.judge.plan import MAX_PLANS
 from worker.kafka import MAX_FETCH_BYTES, MAX_PARTITION_FETCH_BYTES, MAX_REQUEST_BYTES
 from worker.logs import MOST_LINES
@@ -153,6 +153,16 @@ LIMITS: Final[tuple[Limit, ...]] = (
         holders=(
             "judge.plan.Plans._kept",
             "judge.tokens.Tokens._remembered",
+        ),
+    ),
+    Limit(
+        what="words that a quote of a reasoning may begin with, where it is bound to copy",
+        bound=f"the first {copied.MAX_WORDS:,} of the message; tokens of the model's vocabulary",
+        then="later words are quoted only as the rest of a quote",
+        holders=(
+            "judge.copied.Vocabulary.tokens",
+            "judge.copied.Vocabulary._plain",
+            "judge.copied.Vocabulary._closing",
         ),
     ),
     Limit(

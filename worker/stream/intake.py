@@ -164,8 +164,9 @@ class Intake:
             with translated(f"reading {self._topic}"):
                 batches = await self._group.consumer.getmany(*wanted, timeout_ms=timeout_ms, max_records=limit)
         except (CorruptPartition, OffsetGone) as error:
-            if len(partitions) == 1:
-                await self._unreadable(partitions[0], error)
+            if len(partitions) > 1:
+                return await self._ask_each(partitions)
+            await self._unreadable(partitions[0], error)
             return 0
         except (OwnershipLost, TopicMissing) as error:
             logger.info("reading goes on: %s", error)
@@ -173,6 +174,14 @@ class Intake:
         for partition, records in batches.items():
             self._take_in(partition.partition, records)
         return sum(map(len, batches.values()))
+
+    async def _ask_each(self, partitions: list[int]) -> int:
+        """Find out whose error it was. The client has dropped what it had drained of the others, but not gone back."""
+        for number in partitions:
+            ledger = self._ledger.get(number)
+            if ledger is not None and number in self._group.open:
+                self._group.consumer.seek(TopicPartition(self._topic, number), ledger.next_offset)
+        return sum([await self._poll([number], _WAIT_MS) for number in partitions])
 
     def _take_in(self, partition: int, records: list[Any]) -> None:
         ledger = self._ledger.get(partition)

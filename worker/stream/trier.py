@@ -67,7 +67,6 @@ class JudgeTrier:
         self._cluster = Cluster(settings)
         self._group_id = f"{settings.group_id}.golden"
         self._partition = TopicPartition(settings.topic("policies"), 0)
-        self._trying: _Deaths | None = None
         self._noting: asyncio.Task[None] | None = None
         self._waits: Callable[[], bool] = lambda: False
 
@@ -97,9 +96,8 @@ class JudgeTrier:
 
     async def stop(self) -> None:
         """Leave the group. Safe to call twice."""
-        # An engine that hangs fails no call: it is asked here.
-        if self._trying is not None and self._is_dead():
-            await self._note()
+        if self._noting is not None:
+            await self._noting
         await self._membership.stop()
         await self._cluster.close()
 
@@ -115,17 +113,13 @@ class JudgeTrier:
         if before >= FATAL_DEATHS:
             field, died = "golden", f"it died {before} times while these were judged"
             raise PolicyInvalid(field, f"golden cases that the engine survives; {died}")
-        self._trying = _Deaths(*place, before + 1)
         try:
-            report = await run_golden(policy, effective, self._ask)
-        except EngineDead:
-            await asyncio.shield(self._note())
+            return await run_golden(policy, effective, self._ask)
+        except (EngineDead, asyncio.CancelledError):
+            # A hung engine fails no call: the end of the worker breaks the wait off, and then it is asked.
+            if self._noting is None and self._is_dead():
+                self._noting = asyncio.create_task(self._note(_Deaths(*place, before + 1)))
             raise
-        except WorkerError:
-            self._trying = None
-            raise
-        self._trying = None
-        return report
 
     async def _deaths(self, place: Place) -> int:
         """Return how often the engine died over the cases of this record."""
@@ -143,14 +137,9 @@ class JudgeTrier:
             return True
         return False
 
-    def _note(self) -> asyncio.Task[None]:
-        """Commit that the engine died over these cases; once, however often it is asked."""
-        if self._noting is None:
-            self._noting = asyncio.create_task(self._commit_death())
-        return self._noting
-
-    async def _commit_death(self) -> None:
-        metadata = msgspec.json.encode(self._trying).decode()
+    async def _note(self, deaths: _Deaths) -> None:
+        """Commit over whose cases the engine died: once in a worker's life, since it asks a dead engine again."""
+        metadata = msgspec.json.encode(deaths).decode()
         try:
             with translated("noting over whose golden cases the engine died"):
                 async with asyncio.timeout(_NOTE_S):

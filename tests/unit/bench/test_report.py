@@ -12,6 +12,7 @@ import pytest
 from worker.bench import report
 from worker.bench.results import Memory, Peak, Report, compare
 from worker.errors import UsageError
+from worker.marked import insert
 
 
 def _report() -> Report:
@@ -60,4 +61,4 @@ def test_a_readme_gets_its_figures_from_the_file(tmp_path: Path) -> None:
 def test_a_readme_without_marks_is_refused() -> None:
     """The table has to have its place."""
     with pytest.raises(UsageError, match="bench"):
-        report.insert("no marks", "table")
+        insert("no marks", "table")

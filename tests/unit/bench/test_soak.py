@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from worker.bench.report import insert
 from worker.bench.results import Machine
 from worker.bench.soak_results import Audit, Sample, SoakReport, blocks_per_message, growth, markdown
 from worker.bench.soak_traffic import LASTING, changes, floor, records
 from worker.errors import PolicyInvalid, RecordError
+from worker.marked import insert
 from worker.policy.scope import parse
 from worker.records import decode_message, decode_policy
 

@@ -20,6 +20,7 @@ from tests.support.waiting import wait_until
 from worker.config import Settings
 from worker.errors import EngineAborted, EngineDead, RequestFailed
 from worker.judge import prompt
+from worker.judge.copied import Copied
 from worker.judge.judge import RsafeJudge
 from worker.judge.judgement import Finding, Judgement
 from worker.judge.plan import MAX_PLANS, Plans
@@ -105,6 +106,17 @@ async def test_the_second_call_continues_the_first(tmp_path: Path) -> None:
     assert second.grammar is not None
     assert second.logprobs == 20
     assert second.priority < first.priority
+
+
+async def test_a_reasoning_is_told_what_it_may_copy(tmp_path: Path) -> None:
+    """The policy's ids and the message as the model sees it; the answer has its grammar instead."""
+    under = policy(category("U7"), category("U8"))
+    async with judging(tmp_path, Script(reasoning="hm")) as (judge, engine):
+        await judge.judge(message("mail me at a.b@example.org"), under)
+
+    first, second = engine.requests
+    assert first.copied == Copied(text="mail me at [email]", starts=("U7", "U8", "so"))
+    assert second.copied is None
 
 
 async def test_priorities_of_two_classes_do_not_cross(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support.tiny_model import CHAT_TEMPLATE, DEMO_TEMPLATE, PLAIN_ADDED, 
 from worker.errors import ModelError
 from worker.judge.prompt import Text
 from worker.judge.template import Control, load_template
-from worker.judge.tokens import Tokens
+from worker.judge.tokens import Tokens, token_bytes
 
 
 def test_a_control_is_one_id_and_its_spelling_is_not() -> None:
@@ -41,6 +41,18 @@ def test_nothing_is_lost() -> None:
 
     assert tokens.decode(tokens.text_ids(text)) == text
     assert tokens.decode(tokens.text_ids(text * 200)) == text * 200
+
+
+def test_tokens_are_bytes(tmp_path: Path) -> None:
+    """Side by side they make the text, byte for byte; control tokens stand for none."""
+    save_tokenizer(tmp_path)
+    tokens, _ = tiny_tokens()
+    text = "Grüße 🤷 \x00\r\n\u00ad\x7f <|end|>"
+    found = token_bytes(tmp_path)
+
+    assert b"".join(found[number] for number in tokens.text_ids(text)) == text.encode()
+    assert found.keys().isdisjoint(tokens.added_ids)
+    assert {bytes([byte]) for byte in range(256)} <= set(found.values())
 
 
 def test_segments_are_encoded_on_their_own() -> None:

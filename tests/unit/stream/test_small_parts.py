@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,18 +39,22 @@ def test_the_buffer_counts_messages_and_bytes() -> None:
     assert (buffer.full, buffer.room) == (True, 0)
 
 
-async def test_waits_grow_and_start_again() -> None:
-    """Each failure waits longer, up to a limit; success forgets them."""
-    loop = asyncio.get_running_loop()
+async def test_waits_grow_and_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each failure waits longer, up to a limit, with a quarter of jitter; success forgets them."""
+    waits: list[float] = []
+
+    async def asked(wait_s: float) -> None:
+        waits.append(wait_s)
+
+    # What is asked for, and not how long a busy machine takes to wake up.
+    monkeypatch.setattr("worker.backoff.asyncio", SimpleNamespace(sleep=asked))
     backoff = Backoff(first_s=0.01, most_s=0.03)
-    waits = []
     for _ in range(4):
-        began_s = loop.time()
         await backoff.wait()
-        waits.append(loop.time() - began_s)
 
     assert backoff._next_s == 0.03
     assert waits[0] < waits[2]
+    assert waits == [pytest.approx(nominal_s, rel=0.25) for nominal_s in (0.01, 0.02, 0.03, 0.03)]
 
     backoff.reset()
 

@@ -15,9 +15,9 @@ from worker import kafka
 from worker.config import Settings
 from worker.errors import AuditError, RecordError
 from worker.policy.accept import Setting, check
-from worker.policy.combine import AcceptedPolicy, combine
+from worker.policy.combine import AcceptedPolicy, combine, unpublished
 from worker.policy.history import Book, Incoming, accepted_of, read_policy
-from worker.policy.model import EffectivePolicy, record_digest
+from worker.policy.model import EffectivePolicy
 from worker.policy.scope import Scope, parse_argument
 from worker.records import PLATFORM, HistoryEntry, Message, PolicyPart, PolicyRef, decode, or_none
 from worker.replay_records import ReplayPolicies
@@ -213,7 +213,7 @@ def checked(scope: Scope, raw: bytes, archive: PolicyArchive) -> AcceptedPolicy:
     record = read_policy(raw)
     floor = archive.floor()
     check(record, scope, Setting(floor=floor.policy if floor else None))
-    return AcceptedPolicy(scope=scope.live, policy=record, digest=record_digest(record), offset=None)
+    return unpublished(scope.live, record)
 
 
 async def history_end(settings: Settings) -> int:
