@@ -295,6 +295,7 @@ def evaluate(
     rows: Annotated[int, typer.Option(min=0, help="At most so many of each set and category (0: all).")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of samples and intervals.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for report, answers and plots.")] = Path("build") / "eval",
+    card: Annotated[bool, typer.Option("--card", help="Write what it is held to and reached into its card.")] = False,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="A B", help="Compare two such folders instead, paired.")
     ] = None,
@@ -309,7 +310,7 @@ def evaluate(
     from worker.commands import evaluate as command
 
     wanted = command.EvalOptions(
-        data=data, split=split, only=only, method=method, rows=rows, seed=seed, out=out, as_json=as_json
+        data=data, split=split, only=only, method=method, rows=rows, seed=seed, out=out, card=card, as_json=as_json
     )
     if compare:
         command.compare_folders(*compare, wanted)

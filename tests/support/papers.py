@@ -14,6 +14,19 @@ from worker.judge.fingerprint import file_digests, model_key
 from worker.judge.template import load_template
 
 
+def card_facts(**changes: Any) -> dict[str, Any]:
+    """Return what ``metrics.json`` of an exported model holds at least; nothing was measured."""
+    facts = {
+        "name": "rsafe-demo-0m",
+        "parameters": 7,
+        "date": "2026-01-02",
+        "recipe": {"max_minutes": 1, "seed": 1, "threads": 1},
+        "progress": {"step": 5, "nodes": 6, "epoch": 0, "elapsed_s": 60.0},
+        "measured": {},
+    }
+    return facts | changes
+
+
 def key_of(folder: Path) -> str:
     """Return the key of a model folder."""
     return model_key(load_template(folder), file_digests(folder))

@@ -14,7 +14,7 @@ from worker.train.rl.problems import Rows
 from worker.train.rl.recipes import GrpoRecipe, load_recipe
 from worker.train.sft import TOKENIZER_FILE, Run
 
-SFT_STEPS: Final = 450
+SFT_STEPS: Final = 800
 _TRAIN: Final = 160
 
 

@@ -15,6 +15,8 @@ from worker.train.data.rows import Row
 from worker.train.study.plan import SETTINGS, Arm, Study, load_study
 from worker.train.study.results import Columns, Result
 
+#: What made-up results were run by.
+CODE: Final = "0123456789abcdef"
 _TINY: Final[dict[str, Any]] = {
     "rows": 90,
     "warmup_epochs": 1,
@@ -31,6 +33,7 @@ _TINY: Final[dict[str, Any]] = {
     "prompts_per_update": 4,
     "group": 2,
     "update_chunk": 2,
+    "eval_prompts": 4,
     "test_rows": 8,
     "heldout_rows": 6,
     "swapped_rows": 6,
@@ -82,11 +85,11 @@ def made_result(arm: Arm, seed: int, study: Study, *, rate: float, rows: int = 8
         name=tuple(number // rows for number in numbers),
         group=tuple(f"{number:08x}" for number in numbers),
         unsafe=tuple(unsafe),
-        score=tuple(0.9 if one else 0.1 for one in said),
+        log_odds=tuple(2.2 if one else -2.2 for one in said),
         said=tuple(said),
     )
-    fields: dict[str, Any] = {"study": study.digest, "date": "2000-01-02", "parameters": 3_400_000, "steps": 10}
-    return Result(arm=arm, seed=seed, settings=SETTINGS, names=SETTINGS, columns=columns, **fields)
+    fields: dict[str, Any] = {"study": study.digest, "code": CODE, "date": "2000-01-02", "parameters": 3_400_000}
+    return Result(arm=arm, seed=seed, steps=10 * seed, settings=SETTINGS, names=SETTINGS, columns=columns, **fields)
 
 
 def page_with_markers(path: Path) -> Path:

@@ -48,7 +48,7 @@ def some_ready() -> Ready:
     samples = some_samples()
     rows = some_rows(60)
     sets = balanced_sets([sample.row for sample in samples], min_rows=1)
-    return Ready(template=load_demo_template(), train=tuple(samples), dev=tuple(rows), test=tuple(rows), sets=sets)
+    return Ready(template=load_demo_template(), train=tuple(samples), dev=tuple(rows), sets=sets)
 
 
 def some_recipe(folder: Path, **changes: Any) -> Recipe:

@@ -19,7 +19,7 @@ from tests.support.source_tree import ROOT
 from tests.support.tiny_model import CHAT_TEMPLATE, save_model
 from worker.train.rl.recipes import GrpoRecipe, load_recipe
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 #: What is shrunk of ``paper-7b``; the rest stays as it is, the vLLM rollouts with it.
 SHRUNK: Final[dict[str, Any]] = {

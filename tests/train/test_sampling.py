@@ -14,7 +14,7 @@ from worker.train.rl.problems import Problem
 from worker.train.rl.sampling import Trace, best, collect, read_traces
 from worker.train.rl.start import Start, open_start
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

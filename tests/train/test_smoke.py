@@ -31,7 +31,7 @@ from worker.train.rl.recipes import GrpoRecipe
 from worker.train.rl.start import open_start
 from worker.train.sft import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 PINNED: Final = Path(__file__).with_name("trajectory.json")
 #: Other processors round otherwise: losses by little, sampled rewards by a few answers.

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+import orjson
 import pytest
 import torch
 
-from tests.support.study_rows import study_rows, tiny_study
+from tests.support.study_rows import made_result, study_rows, tiny_study
 from worker.errors import TrainError
 from worker.train.model import checkpoint
 from worker.train.rl import grpo
-from worker.train.study import results, rows
+from worker.train.study import made_by, results, rows
 from worker.train.study.plan import SETTINGS, Arm
 from worker.train.study.run import Place, Runner
 from worker.train.study.supervise import EARLY_DIR, Stop
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 STUDY: Final = tiny_study()
 
@@ -62,7 +64,8 @@ def test_every_arm_leaves_its_answers(whole: Runner) -> None:
     assert {("label", 1), ("rl_reasoning", 1)} == set(found)
     for one in found.values():
         assert set(range(len(SETTINGS))) == set(one.columns.setting)
-        assert all(0 <= score <= 1 for score in one.columns.score)
+        assert len(set(one.columns.log_odds)) > len(one.columns.log_odds) / 2
+        assert made_by.code_digest() == one.code
         assert set(one.columns.said) <= {-1, 0, 1}
     early = checkpoint.load(whole.folder("reasoning", 1) / EARLY_DIR)["progress"]["step"]
     assert 0 < early
@@ -87,6 +90,27 @@ def test_what_is_done_is_not_done_again(whole: Runner) -> None:
     assert before == results.file_of(whole.place.results, "label", 1).stat().st_mtime_ns
     states: dict[Arm, str] = {"label": "done", "rl_reasoning": "done", "reasoning": "begun", "rl_label": "not begun"}
     assert states == {arm: whole.status(arm, 1) for arm in states}
+
+
+@pytest.mark.parametrize(
+    "change, shown, refused",
+    [
+        ({"study": "0"}, "other settings", "other settings"),
+        ({"columns": None}, "not a result", "not a result"),
+        ({"code": "0"}, "done", "other code.*check out the commit"),
+    ],
+)
+def test_a_result_that_cannot_be_used_is_not_done(
+    tmp_path: Path, change: dict[str, Any], shown: str, refused: str
+) -> None:
+    """The list says why; a run stops at it before it trains anything, and not even rows are made."""
+    runner = Runner(Place(out=tmp_path / "out", data=tmp_path, results=tmp_path), lambda _: None, study=STUDY)
+    results.write(tmp_path, msgspec.structs.replace(made_result("rl_label", 1, STUDY, rate=0.7), **change))
+
+    assert shown in runner.status("rl_label", 1)
+    with pytest.raises(TrainError, match=refused):
+        runner.run(("label", "rl_label"), (1,))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(whole: Runner, tmp_path: Path) -> None:
@@ -114,8 +138,11 @@ def test_reinforced_updates_go_on_too(whole: Runner, tmp_path: Path) -> None:
     (tmp_path / grpo.CHECKPOINTS / "checkpoint-99").mkdir()
     assert parts.go(lambda: False, lambda _: None)
     assert STUDY.updates == parts.done()
-    log = [line for line in (tmp_path / grpo.LOG_FILE).read_bytes().splitlines() if b"train" in line]
-    assert STUDY.updates == len(log)
+    log = [orjson.loads(line) for line in (tmp_path / grpo.LOG_FILE).read_bytes().splitlines()]
+    assert STUDY.updates == len([entry for entry in log if entry["part"] == "train"])
+    dev = [entry for entry in log if entry["part"] == "dev"]
+    assert [2, 4] == [entry["step"] for entry in dev]
+    assert all({"accuracy", "false_positives", "false_negatives"} <= set(entry) for entry in dev)
 
 
 def test_a_folder_of_another_study_is_refused(whole: Runner) -> None:

@@ -29,6 +29,8 @@ from worker.train.evaluation.plots import draw
 from worker.train.evaluation.probe import ProbedJudge
 from worker.train.evaluation.report import MARKDOWN_FILE, Evaluation, Facts, Report, load, make_folder, save
 from worker.train.evaluation.run import SECTIONS, Evaluator, Options, Say, Section
+from worker.train.examples.format import MAX_CHARS
+from worker.train.release.attach import attach_targets, check_card
 
 _SPLITS: Final = ("dev", "calib", "test")
 _BOTH: Final = "both"
@@ -39,7 +41,10 @@ _COMPARISON: Final = "comparison"
 
 
 class EvalOptions(Struct, frozen=True, kw_only=True):
-    """What the command line asks for; ``only`` names sections, separated by commas, or is empty."""
+    """What the command line asks for; ``only`` names sections, separated by commas, or is empty.
+
+    ``card``: write what the targets came to into the model's card.
+    """
 
     data: Path
     split: str
@@ -48,6 +53,7 @@ class EvalOptions(Struct, frozen=True, kw_only=True):
     rows: int
     seed: int
     out: Path
+    card: bool
     as_json: bool
 
 
@@ -56,14 +62,16 @@ def evaluate(settings: Settings, wanted: EvalOptions) -> None:
 
     Raises:
         UsageError: an option names what does not exist, or --out cannot be written.
-        TrainError: a data set is not there.
+        TrainError: a data set is not there, or the model has no card to write into.
         WorkerError: the model cannot be served.
 
     """
     options = options_of(settings, wanted)
     if options.split == "test":
         _say(_TEST_NOTICE)
-    find_model(settings)
+    folder = find_model(settings)
+    if wanted.card:
+        check_card(folder)
     make_folder(wanted.out)
     _say("reading the data sets")
     data = load_data(wanted.data, options.split)
@@ -74,6 +82,8 @@ def evaluate(settings: Settings, wanted: EvalOptions) -> None:
     text = render(evaluation.report)
     (wanted.out / MARKDOWN_FILE).write_text(text, encoding="utf-8")
     draw(evaluation, wanted.out)
+    if wanted.card:
+        attach_targets(folder, evaluation.report)
     print(msgspec.json.encode(evaluation.report).decode() if wanted.as_json else text)
     _say(f"report, answers and plots are in {wanted.out}")
 
@@ -82,9 +92,12 @@ def compare_folders(first: Path, second: Path, wanted: EvalOptions) -> None:
     """Compare two result folders, and print and write the comparison.
 
     Raises:
-        UsageError: a folder holds no evaluation, or they share no question.
+        UsageError: a folder holds no evaluation, they share no question, or a card is to be written.
 
     """
+    if wanted.card:
+        text = "a comparison is of two folders of results; --card goes with the measurement of one model"
+        raise UsageError(text)
     found = compare(load(first), load(second), wanted.seed)
     text = render_comparison(found)
     _write(found, text, wanted.out)
@@ -116,6 +129,9 @@ def options_of(settings: Settings, wanted: EvalOptions) -> Options:
         _one_of("--only", name, SECTIONS)
     _one_of("--split", wanted.split, _SPLITS)
     _one_of("--method", wanted.method, (*METHODS, _BOTH))
+    if wanted.card and (names or wanted.method != _BOTH):
+        text = "a card holds every target, of both kinds of score; leave --only and --method out, or --card"
+        raise UsageError(text)
     return Options(
         split=cast("Split", wanted.split),
         sections=frozenset(cast("list[Section]", names) or SECTIONS),
@@ -177,6 +193,7 @@ def _facts(judge: ProbedJudge, folder: Path, data: Data, options: Options) -> Fa
         seed=options.seed,
         split=options.split,
         rows_limit=options.rows,
+        too_long=sum(len(row.text) > MAX_CHARS for row in data.rows),
         model=judge.model.name or "",
         fingerprint=judge.model.fingerprint or "",
         calibration=hashlib.sha256(calibration.read_bytes()).hexdigest() if calibration.is_file() else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import msgspec
 import typer
 
 from worker.commands import calibrate, train_data, train_grpo, train_study
+from worker.errors import UsageError
 
 if TYPE_CHECKING:
     from worker.train.recipe import Recipe
@@ -51,9 +53,15 @@ def sft(
     export_only: Annotated[
         Path | None, typer.Option(help="Export this run's checkpoint to --out; no training.")
     ] = None,
-    test_rows: Annotated[int, typer.Option(min=1, help="Rows per data set and category to measure on export.")] = 300,
+    average: Annotated[
+        list[Path] | None, typer.Option(help="With --export-only: another state of that run, to take the mean of.")
+    ] = None,
+    dev_rows: Annotated[int, typer.Option(min=1, help="Dev rows of each set and category to measure.")] = 300,
 ) -> None:
     """Train from scratch on a budget of minutes, or export a checkpoint as a model folder."""
+    if average and not export_only:
+        text = "--average takes the mean of states that are exported; give --export-only, too"
+        raise UsageError(text)
     from worker.train.recipe import Recipe  # noqa: PLC0415 - torch takes seconds to import
 
     recipe = Recipe(
@@ -71,7 +79,7 @@ def sft(
         canaries=canaries,
     )
     if export_only:
-        _export(export_only, recipe, test_rows)
+        _export([export_only, *(average or ())], recipe, dev_rows)
     else:
         _train(recipe, resume=resume)
 
@@ -83,7 +91,7 @@ def _train(recipe: Recipe, *, resume: bool) -> None:
     typer.echo(f"done; export it: rsafe train sft --export-only {recipe.out} --out build/model")
 
 
-def _export(run: Path, recipe: Recipe, test_rows: int) -> None:
+def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds to import
 
     from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
@@ -91,7 +99,7 @@ def _export(run: Path, recipe: Recipe, test_rows: int) -> None:
     from worker.train.release.export import Trained, document, export, extract, measure  # noqa: PLC0415 - the same
 
     torch.set_num_threads(recipe.threads)
-    trained = Trained(run)
+    trained = Trained(runs[0], runs[1:])
     export(trained, recipe.out)
     _say(f"model folder {recipe.out} written; measuring it")
     # The rows and canaries are those of the run, whatever else was given.
@@ -99,7 +107,7 @@ def _export(run: Path, recipe: Recipe, test_rows: int) -> None:
     same = {name: told[name] for name in ("seed", "max_rows", "canaries") if name in told}
     ready = make_ready(msgspec.structs.replace(recipe, **({"canaries": 0} | same)))
     rows = [sample.row for sample in ready.train]
-    measured = measure(trained, ready, test_rows)
+    measured = measure(trained, ready, dev_rows)
     _say("trying to get training texts and canaries back out of it")
     document(trained, recipe.out, measured, learnt(rows), extract(recipe.out, rows, trained.canaries()))
     _say(f"figures in {recipe.out / 'README.md'}")

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from worker.errors import TrainError
 from worker.judge.template import Template
-from worker.train.data import identity
+from worker.train.data import benign_chat, identity
 from worker.train.data.linear import fit_all
 from worker.train.data.load import load_rows, split_rows
 from worker.train.data.rows import Row
@@ -41,7 +41,9 @@ class Recipe(Struct, frozen=True, kw_only=True):
         device: ``cpu``, ``cuda`` or ``auto``.
         max_rows: a subset, for a smoke run (0: all).
         canaries: made-up secrets to plant, so that the export can be tested for what it gives back.
-        layers, hidden: the network's size.
+        layers, hidden: the network's size; ``rope_theta``: its longest wavelength, in tokens over 2 pi.
+        match: how sharply some heads look for the same token at the start (0: a random start; ``circuits``).
+        policy_share: the first part of the run, in which policies are read alone (``reading``).
         peak_rate: the highest learning rate; ``decay_share``: the last part of the budget, in which it falls.
         step_tokens: nodes per step.
         lm_share: the first part of the run, in which a share ``lm_rows`` of the groups have their prompts'
@@ -65,6 +67,9 @@ class Recipe(Struct, frozen=True, kw_only=True):
     vocab_size: int = 8192
     layers: int = 5
     hidden: int = 256
+    rope_theta: float = 1e6
+    match: float = 1.0
+    policy_share: float = 0.1
     peak_rate: float = 1e-3
     step_tokens: int = 3072
     lm_share: float = 0.25
@@ -85,7 +90,6 @@ class Ready(Struct, frozen=True, kw_only=True):
     template: Template
     train: tuple[Sample, ...]
     dev: tuple[Row, ...]
-    test: tuple[Row, ...]
     sets: frozenset[frozenset[str]]
 
 
@@ -98,7 +102,7 @@ def make_ready(recipe: Recipe) -> Ready:
     """
     parts = split_rows(load_rows(recipe.data))
     rng = random.Random(recipe.seed)
-    rows = [*parts["train"], *identity.rows()]
+    rows = [*parts["train"], *identity.rows(), *benign_chat.rows()]
     models = fit_all(parts["train"])
     rows = rng.sample(rows, recipe.max_rows) if recipe.max_rows else rows
     wide = widen(rows, models)
@@ -111,7 +115,6 @@ def make_ready(recipe: Recipe) -> Ready:
         template=load_demo_template(),
         train=tuple(prepare(plant(usable, make(recipe.canaries, recipe.seed), recipe.seed), models)),
         dev=_part(parts["dev"], "dev"),
-        test=_part(parts["test"], "test"),
         sets=sets,
     )
 

@@ -27,12 +27,14 @@ from worker.judge.placeholders import mask
 from worker.judge.prompt import Text
 from worker.train import curve
 from worker.train.evaluate import cases, direct_scores, table
+from worker.train.examples import reading
 from worker.train.examples.batches import Batch, batches
 from worker.train.examples.corpus import corpus
 from worker.train.examples.format import OWN, Formatter, families
 from worker.train.examples.tokenizer import PAD, train_tokenizer
-from worker.train.model import checkpoint, network, start
+from worker.train.model import checkpoint, circuits, network, start
 from worker.train.model.checkpoint import Progress
+from worker.train.model.heads import Heads, told_loss
 from worker.train.recipe import Ready, Recipe, make_ready, with_teacher
 
 TOKENIZER_FILE: Final = "tokenizer.raw.json"
@@ -42,6 +44,7 @@ _WARM_UP_STEPS: Final = 100
 _END_RATE: Final = 0.04
 _CLIP: Final = 1.0
 _LOG_EVERY: Final = 10
+_POLICIES_EVERY: Final = 10
 _MINUTE: Final = 60.0
 
 Say = Callable[[str], None]
@@ -62,16 +65,23 @@ class Run:
             "pad_id": tokenizer.token_to_id(PAD),
             "layers": recipe.layers,
             "hidden": recipe.hidden,
+            "rope_theta": recipe.rope_theta,
         }
         self.device = device_of(recipe.device)
         self.model = network.build(seed=recipe.seed, **self.shape).to(self.device)
-        self.optimizer = torch.optim.AdamW(_decay_groups(self.model), lr=0.0, betas=(0.9, 0.99), fused=True)
+        self.heads = Heads(recipe.layers, recipe.hidden).to(self.device) if recipe.teaching.hints else None
+        groups = _decay_groups(self.model)
+        if self.heads:
+            groups.append({"params": list(self.heads.parameters()), "weight_decay": 0.0})
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), fused=True)
         self.progress = Progress()
         self.losses: list[float] = []
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.model.load_state_dict(state["model"])
+        if self.heads:
+            self.heads.load_state_dict(state["heads"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
         if "random" in state:
@@ -123,8 +133,8 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         with torch.autocast(self.device, dtype=torch.bfloat16):
-            loss = network.loss(self.model, batch.to(self.device), self.recipe.dropout)
-        loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._loss(batch.to(self.device))
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -132,6 +142,11 @@ class Run:
         self.progress.nodes += batch.nodes
         self.progress.examples += batch.examples
         return float(loss.detach())
+
+    def _loss(self, batch: Batch) -> Any:
+        if self.heads:
+            return told_loss(self.model, self.heads, batch, self.recipe.dropout, self.recipe.teaching.hints)
+        return network.loss(self.model, batch, self.recipe.dropout)
 
     def check(self) -> None:
         """Measure on dev rows, without reasoning, and log it."""
@@ -147,7 +162,7 @@ class Run:
 
     def save(self) -> None:
         """Write checkpoint and curve."""
-        checkpoint.save(self.recipe.out, self.model, self.optimizer, self.progress, self.shape)
+        checkpoint.save(self.recipe.out, self.model, self.optimizer, self.progress, self.shape, self.heads)
         with contextlib.suppress(FileNotFoundError):
             curve.draw(self.recipe.out / LOG_FILE, self.recipe.out / "curve.png")
 
@@ -158,6 +173,8 @@ class Run:
         self.progress.decayed = True
 
     def _stream(self) -> Iterator[Batch]:
+        while self._reads and self.share < self.recipe.policy_share:
+            yield self._policies()
         skip = self.progress.batch
         while True:
             rng = random.Random(f"{self.recipe.seed}/{self.progress.epoch}")
@@ -165,11 +182,26 @@ class Run:
                 self.ready.train, self.formatter, self.ready.sets, rng, self._lm_weight, self.recipe.teaching
             )
             for number, batch in enumerate(batches(source, self.recipe.step_tokens, network.MAX_POSITIONS)):
-                if number >= skip:
-                    self.progress.batch = number + 1
-                    yield batch
+                if number < skip:
+                    continue
+                if self._reads and not self.progress.step % _POLICIES_EVERY:
+                    yield self._policies()
+                self.progress.batch = number + 1
+                yield batch
             skip, self.progress.batch = 0, 0
             self.progress.epoch += 1
+
+    @property
+    def _reads(self) -> bool:
+        return self.heads is not None and self.recipe.policy_share > 0
+
+    def _policies(self) -> Batch:
+        """Draw policies alone: all that is learnt in the run's first part, and now and then later."""
+        recipe = self.recipe
+        rng = random.Random(f"{recipe.seed}/policies/{self.progress.step}")
+        return reading.batch_of(
+            rng, self.formatter, recipe.step_tokens, lm_weight=recipe.lm_weight, frayed=recipe.teaching.frayed
+        )
 
     def _lm_weight(self, rng: random.Random) -> float:
         chosen = rng.random() < self.recipe.lm_rows
@@ -222,6 +254,14 @@ def device_of(name: str) -> str:
     return "cuda" if found and name != "cpu" else "cpu"
 
 
+def start_network(run: Run) -> None:
+    """Start embeddings from counts and some attention as ``circuits``, as far as the recipe wants it."""
+    if run.recipe.embedding_scale:
+        start_embeddings(run)
+    if run.recipe.match:
+        circuits.start(run.model, match=run.recipe.match, seed=run.recipe.seed)
+
+
 def start_embeddings(run: Run) -> None:
     """Start the embeddings from counts and linear models of the training rows' tokens."""
     samples = run.ready.train
@@ -249,7 +289,7 @@ def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
 
     """
     torch.set_num_threads(recipe.threads)
-    state = checkpoint.load(_latest(recipe)) if resume else None
+    state = latest(recipe.out) if resume else None
     if state:
         recipe = going_on(recipe, state)
     recipe.out.mkdir(parents=True, exist_ok=True)
@@ -265,16 +305,23 @@ def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
     run = Run(recipe, ready, tokenizer_for(recipe, ready), say)
     if state:
         run.resume(state)
-    elif recipe.embedding_scale:
-        start_embeddings(run)
+    else:
+        start_network(run)
     say(f"{network.parameters(run.model)} parameters on {run.device}; step {run.progress.step}")
     run.train()
     return run
 
 
-def _latest(recipe: Recipe) -> Path:
-    plateau = recipe.out / PLATEAU_FILE
-    return plateau if plateau.is_file() else recipe.out
+def latest(folder: Path) -> dict[str, Any]:
+    """Return the state that a run goes on from: its last one, or if its rate had begun to fall the one before that.
+
+    Raises:
+        TrainError: there is no checkpoint.
+
+    """
+    state = checkpoint.load(folder)
+    plateau = folder / PLATEAU_FILE
+    return checkpoint.load(plateau) if state["progress"]["decayed"] and plateau.is_file() else state
 
 
 def going_on(recipe: Recipe, state: dict[str, Any]) -> Recipe:

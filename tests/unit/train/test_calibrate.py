@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_engine import FakeEngine, Script
-from tests.support.papers import save_coverage
+from tests.support.papers import card_facts, save_coverage
+from tests.support.reports import evaluation
 from tests.support.tiny_model import save_tokenizer, tiny_tokens
 from tests.support.train_rows import some_rows
 from worker.config import Settings
@@ -26,7 +27,7 @@ from worker.judge.calibration import Calibration, load_calibration, logit
 from worker.judge.judge import RsafeJudge
 from worker.train.evaluation.metrics import best_threshold as slow_threshold
 from worker.train.evaluation.metrics import decisions
-from worker.train.release.attach import attach, key_of
+from worker.train.release.attach import attach, attach_targets, key_of
 from worker.train.release.calibrate import MIN_EACH, Scored, best_threshold, fit, fit_method, review_band
 from worker.train.release.judged_rows import RawScores, raw_scores
 
@@ -188,22 +189,18 @@ def test_from_judging_to_the_folder(tmp_path: Path) -> None:
 
 
 def test_the_card_is_made_anew(tmp_path: Path) -> None:
-    """It shows curve and thresholds, and keeps what the export measured."""
+    """It shows curve and thresholds, and keeps what the export measured; an evaluation of other scores goes."""
     raw = _judged(tmp_path)
     save_coverage(tmp_path)
-    facts = {
-        "name": "rsafe-demo-0m",
-        "parameters": 7,
-        "date": "2026-01-02",
-        "recipe": {"max_minutes": 1, "seed": 1, "threads": 1},
-        "progress": {"step": 5, "nodes": 6, "epoch": 0, "elapsed_s": 60.0},
-        "measured": {},
-        "learnt": {"sources": ["sms"], "non_commercial": []},
-    }
+    facts = card_facts(learnt={"sources": ["sms"], "non_commercial": []})
     (tmp_path / "metrics.json").write_bytes(orjson.dumps(facts))
+    attach_targets(tmp_path, evaluation().report)
+    held_to = (tmp_path / "README.md").read_text(encoding="utf-8")
     made: Calibration = attach(tmp_path, raw, seed=1)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
 
+    assert ("| unparsed as served | none |" in held_to, "| unparsed as served | none |" in card) == (True, False)
+    assert orjson.loads((tmp_path / "metrics.json").read_bytes()) == facts
     assert f"error {made.methods['trace'].ece_before:.3f} before" in card
     assert "| U7 Hate & Discrimination |" in card
     assert "SMS Spam Collection" in (tmp_path / "NOTICE").read_text(encoding="utf-8")

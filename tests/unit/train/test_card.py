@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from tests.support.judging import category
-from tests.support.papers import band, method, save_calibration, threshold
+from tests.support.papers import band, card_facts, method, save_calibration, threshold
+from tests.support.reports import evaluation, facts
 from tests.support.tiny_model import save_tokenizer
 from tests.support.train_rows import some_rows
 from worker.judge.coverage import load_coverage, unevaluated
@@ -19,8 +20,8 @@ from worker.judge.papers import read_papers
 from worker.train.data.sources import SOURCES
 from worker.train.data.taxonomy import MINORS, RSAFE
 from worker.train.policies.wordings import CONCEPTS
-from worker.train.release.attach import Learnt, key_of, learnt, write_card, write_papers
-from worker.train.release.coverage import Count, counts, coverage, measured_counts
+from worker.train.release.attach import Learnt, attach_targets, key_of, learnt, write_card, write_papers
+from worker.train.release.coverage import Count, counts, coverage, measured_counts, with_tests
 
 FORBIDS = next(key for key, source in SOURCES.items() if not source.commercial)
 
@@ -28,20 +29,22 @@ FORBIDS = next(key for key, source in SOURCES.items() if not source.commercial)
 def _facts(**changes: Any) -> dict[str, Any]:
     figures = {"average_precision": 0.75, "roc_auc": 0.8, "accuracy": 0.625, "rows": 60, "unsafe": 20}
     both = {"direct": {"davidson/hate": figures}, "trace": {"davidson/hate": figures}}
-    facts = {
-        "name": "rsafe-demo-0m",
-        "parameters": 1234567,
-        "date": "2026-01-02",
-        "recipe": {"max_minutes": 1, "seed": 1, "threads": 1},
-        "progress": {"step": 5, "nodes": 6, "epoch": 0, "elapsed_s": 60.0},
-        "measured": {"test": both},
-    }
-    return facts | changes
+    return card_facts(**{"parameters": 1234567, "measured": {"dev": both}} | changes)
 
 
 def _written(folder: Path, trained_on: Learnt | None = None, **changes: Any) -> str:
     save_tokenizer(folder)
     write_papers(folder, _facts(**changes), trained_on or learnt(some_rows(90)))
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def _evaluated(folder: Path, split: str) -> str:
+    """Attach an evaluation of 60 rows of one set, 20 of them hateful."""
+    report = evaluation(facts=facts(split=split)).report
+    table = report.quality["direct"]
+    hate = msgspec.structs.replace(table.pooled, rows=60, unsafe=20)
+    tables = {"direct": msgspec.structs.replace(table, by_set={"davidson/hate": hate})}
+    attach_targets(folder, msgspec.structs.replace(report, quality=tables))
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
@@ -64,7 +67,7 @@ def test_tests_of_several_sets_add_up() -> None:
 @pytest.mark.parametrize("rows, unsafe, tested", [(30, 10, True), (29, 10, False), (30, 30, False), (0, 0, False)])
 def test_few_rows_are_no_test(rows: int, unsafe: int, tested: bool) -> None:  # noqa: FBT001
     """Thirty rows of both labels are the least."""
-    made = coverage("m", "2026-01-02", CONCEPTS, {}, {"hate": Count(rows=rows, unsafe=unsafe)})
+    made = with_tests(coverage("m", "2026-01-02", CONCEPTS, {}), {"hate": Count(rows=rows, unsafe=unsafe)})
 
     assert next(item.tested for item in made.categories if item.concept == "hate") == tested
 
@@ -72,7 +75,7 @@ def test_few_rows_are_no_test(rows: int, unsafe: int, tested: bool) -> None:  # 
 def test_every_category_of_rsafe_is_spoken_of() -> None:
     """Each of the 18 is one of the concepts or stands there as never seen; the two about minors are unsupported."""
     tested = {key: Count(rows=99, unsafe=50) for key in ("hate", "civility", "unauthorized_expertise", *MINORS)}
-    made = coverage("m", "2026-01-02", CONCEPTS, {}, tested)
+    made = with_tests(coverage("m", "2026-01-02", CONCEPTS, {}), tested)
     asked = [category(one, name=name) for one, _, name in RSAFE]
     pairs = {(one, name) for item in made.categories for one in item.ids for name in item.names}
 
@@ -83,7 +86,8 @@ def test_every_category_of_rsafe_is_spoken_of() -> None:
 
 def test_the_card_shows_what_is_covered(tmp_path: Path) -> None:
     """Rows by category, what is unevaluated, what is unsupported, and why."""
-    text = _written(tmp_path)
+    _written(tmp_path)
+    text = _evaluated(tmp_path, "test")
 
     assert "1,234,567 parameters" in text
     assert f"template: `{key_of(tmp_path)}`" in text
@@ -93,18 +97,21 @@ def test_the_card_shows_what_is_covered(tmp_path: Path) -> None:
         "| Child Abuse (non-sexual) | U15 | 0 | 0 | 0 | 0 | **unsupported**: needs people and the matching of known"
         in text
     )
-    assert "| test | davidson / hate | 60 | 20 | 0.75 | 0.75 | 0.62 |" in text
+    assert "| dev | davidson / hate | 60 | 20 | 0.75 | 0.75 | 0.62 |" in text
+    assert "| davidson/hate | 60 | 20 | 0." in text
     assert "None: scores are raw." in text
     assert "Not tested." in text
 
 
-def test_the_judge_reads_what_was_written(tmp_path: Path) -> None:
-    """The coverage is keyed by the folder as it is after all papers are written, figures in it or not."""
+@pytest.mark.parametrize("split, missing", [("test", ("U2",)), ("dev", ("U7", "U2"))])
+def test_the_judge_reads_what_was_written(tmp_path: Path, split: str, missing: tuple[str, ...]) -> None:
+    """The coverage is keyed by the folder as it is after all papers are written; only test rows are a test."""
     _written(tmp_path)
+    _evaluated(tmp_path, split)
     found = load_coverage(tmp_path, key_of(tmp_path))
     papers = read_papers(tmp_path)
 
-    assert unevaluated(found, [category("U7", name="Hate & Discrimination"), category("U2")]) == ("U2",)
+    assert unevaluated(found, [category("U7", name="Hate & Discrimination"), category("U2")]) == missing
     assert (papers.commercial, papers.missing, papers.calibration) == (True, (), None)
     assert orjson.loads((tmp_path / "metrics.json").read_bytes())["fingerprint"] == papers.key
 

@@ -94,8 +94,9 @@ def test_most_terms_have_rows_enough() -> None:
 
 
 def test_questions_of_identity_terms() -> None:
-    """At most so many of each term, under each policy, all of them safe."""
+    """At most so many of each term, spread over its texts, under each policy, all of them safe."""
     pairs = [("old", "hug old"), ("old", "I am old"), ("deaf", "hug deaf")]
+    many = [("old", f"text {number}") for number in range(9)]
 
     questions = fairness.identity_questions(pairs, 1, "direct")
 
@@ -103,6 +104,8 @@ def test_questions_of_identity_terms() -> None:
     assert [one.group for one in questions[:2]] == ["old", "deaf"]
     assert not any(one.unsafe for one in questions)
     assert len({(one.name, one.place) for one in questions}) == 6
+    some = fairness.identity_questions(many, 3, "direct")[:3]
+    assert [(one.message.text, one.place) for one in some] == [(f"text {n}", f"identity:{n}") for n in (0, 3, 6)]
 
 
 def test_gap_by_hand() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -56,6 +57,23 @@ def test_a_pair_counts_if_every_side_is_right() -> None:
     assert (reordered.before, reordered.after) == (True, False)
 
 
+def test_a_category_that_returns_is_gated_by_the_policy_that_had_it() -> None:
+    """A row that is not known under the full policy tells nothing of following; one that is must be right twice."""
+    returned = msgspec.structs.replace(
+        REMOVED, kind="returned", before=REMOVED.afters[0], afters=(REMOVED.before,), full=REMOVED.before
+    )
+    for scores, wanted in (
+        ([0.1, 0.9, 0.9], (True, True)),
+        ([0.1, 0.9, 0.1], (False, True)),
+        ([0.9, 0.9, 0.9], (True, False)),
+        ([0.1, 0.1, 0.9], (True, False)),
+    ):
+        pairs = zip(questions([returned], "direct"), scores, strict=True)
+        found = [answer(0, unsafe=one.unsafe, score=score, place=one.place, name=one.name) for one, score in pairs]
+        (held_,) = put_together([returned], found)
+        assert wanted == (held_.before, held_.after)
+
+
 def test_shares_over_right_and_over_all() -> None:
     """Four pairs, three right before, two of those right after."""
     part = [
@@ -105,10 +123,28 @@ def test_lists_hold_their_kinds() -> None:
         following.HOLD: 1,
         following.CONTROL: 1,
         following.EDITS: 2,
+        "narrowed with control": 2,
         "narrowed": 1,
         "narrowed_kept": 1,
         "renamed": 1,
     }
+
+
+@pytest.mark.parametrize("flips", [True, False])
+def test_always_or_never_flipping_is_no_following(flips: bool) -> None:  # noqa: FBT001
+    """Of an edit with its control either gets a half, however many there are of each; so do names alone."""
+    edits = [held(n, before=True, after=flips, kind="narrowed", listed=False) for n in range(30)]
+    controls = [held(90 + n, before=True, after=not flips, kind="narrowed_kept", flip=False) for n in range(10)]
+    unknown = [held(200 + n, before=False, after=True, kind="narrowed", listed=False) for n in range(9)]
+
+    found = figures([*edits, *controls, *unknown], seed=1)["narrowed with control"]
+
+    assert (found.pairs, found.before, found.right_listed) == (49, 40, 0.5)
+    gap = found.right_over_listed
+    assert gap is not None
+    assert gap.value == 0
+    assert gap.low <= 0 <= gap.high
+    assert found.over_listed.value == pytest.approx((30 if flips else 10) / 49 - 10 / 49)
 
 
 def test_nothing_right_before() -> None:

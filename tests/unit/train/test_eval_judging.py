@@ -218,11 +218,13 @@ async def test_a_free_call_asks_the_same_prompt(tmp_path: Path) -> None:
         await judge_one(judge, question)
     assert judge.probe is not None
 
-    reading = await judge.probe.free(note, question.policy.panels[0])
+    reading, text = await judge.probe.free(note, question.policy.panels[0])
 
     assert (reading.status, reading.model_label) == ("judged", "safe")
+    assert text.startswith("U7 not met; so safe.")
     reasoned, free = engine.requests[0], engine.requests[-1]
-    assert (free.prompt_ids, free.grammar) == (reasoned.prompt_ids, None)
+    assert (free.prompt_ids, free.grammar, free.copied) == (reasoned.prompt_ids, None, None)
+    assert reasoned.copied is not None
     assert free.max_tokens > reasoned.max_tokens
     with pytest.raises(ValueError, match="only a judgement with reasoning"):
         await judge.probe.free(Note(), question.policy.panels[0])

@@ -86,6 +86,19 @@ def test_perfect_scores_have_no_error() -> None:
     found = metrics.calibration([True, False] * 10, [1.0, 0.0] * 10)
 
     assert (found.ece, found.brier, found.sure) == (0, 0, 1)
+    assert (found.chance, found.chance_high) == (0, 0)
+
+
+def test_scores_that_are_right_err_by_chance() -> None:
+    """Labels drawn from their scores stay within what is expected of chance; it falls with the number of rows."""
+    rng = np.random.default_rng(3)
+    few, many = (rng.random(rows) for rows in (100, 10_000))
+    found = [metrics.calibration(rng.random(scores.size) < scores, scores) for scores in (few, many)]
+
+    assert found[0].chance / 8 > found[1].chance > 0
+    assert all(one.chance / 2 < one.ece < 1.5 * one.chance_high for one in found)
+    assert all(one.chance < one.chance_high for one in found)
+    assert metrics.calibration(many < 0.5, many).ece > 5 * found[1].chance_high
 
 
 def test_sure_share() -> None:

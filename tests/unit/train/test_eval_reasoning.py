@@ -57,20 +57,21 @@ def test_citation_by_hand() -> None:
 
 
 def test_quotes_word_for_word() -> None:
-    """One quote stands in the text, one does not; a masked one stands in what the model saw."""
+    """Two quotes stand in the text, one of them a single letter, one does not; a masked one stands in what was seen."""
     results = [
         result(0, "shut your mouth", 'T1 met by "your mouth"; so unsafe.'),
         result(1, "see you soon", 'T1 met by "idiot"; so unsafe.'),
         result(2, "call 123456789 now", 'T1 met by "[digits] now"; so unsafe.'),
-        result(3, "no reasoning", None),
+        result(3, "i hate u all", 'T1 met by " u"; so unsafe.'),
+        result(4, "no reasoning", None),
     ]
 
     found = reasoning.quotes(results, masked=True)
 
-    assert (found.reasonings, found.quotes) == (3, 3)
-    assert found.verbatim == pytest.approx(2 / 3)
-    assert reasoning.quotes(results, masked=False).verbatim == pytest.approx(1 / 3)
-    assert reasoning.quotes(results[3:], masked=True).verbatim is None
+    assert (found.reasonings, found.quotes) == (4, 4)
+    assert found.verbatim == pytest.approx(3 / 4)
+    assert reasoning.quotes(results, masked=False).verbatim == pytest.approx(2 / 4)
+    assert reasoning.quotes(results[4:], masked=True).verbatim is None
 
 
 def test_character_f1_by_hand() -> None:

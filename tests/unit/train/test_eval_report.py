@@ -2,97 +2,26 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.support.evaluating import answer, made_data, many
+from tests.support.reports import LABELS, SCORES, evaluation, facts
 from tests.support.tiny_model import save_tokenizer
 from worker import cli
-from worker.commands.evaluate import EvalOptions, evaluate, options_of
+from worker.commands.evaluate import EvalOptions, compare_folders, evaluate, options_of
 from worker.config import Settings
 from worker.errors import ModelError, TrainError, UsageError
-from worker.train.evaluation import fairness, formats, quality, reasoning
-from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.compare import compare
 from worker.train.evaluation.data import CALIB_FOR, DEV_FOR, in_order, make_data
-from worker.train.evaluation.following import Held, figures
 from worker.train.evaluation.judging import Answered
 from worker.train.evaluation.markdown import grid, render, render_comparison
 from worker.train.evaluation.plots import draw
-from worker.train.evaluation.report import JSON_FILE, Evaluation, Facts, Report, load, save
-
-LABELS: Final = [True, True, False, False] * 6
-SCORES: Final = [0.9, 0.4, 0.35, 0.1] * 6
-HALF: Final = Interval(value=0.5, low=0.4, high=0.6)
-HELD: Final = [
-    Held(kind=kind, flip=kind == "removed", group=str(n), unsafe=n % 2 == 0, before=True, after=n < 3, listed=n < 2)
-    for kind in ("removed", "renamed")
-    for n in range(4)
-]
-
-
-def facts(**changes: Any) -> Facts:
-    """Return facts of a made-up run."""
-    given: dict[str, Any] = {
-        "date": dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC),
-        "seed": 1,
-        "split": "dev",
-        "rows_limit": 24,
-        "model": "made-up",
-        "fingerprint": "ab" * 32,
-        "calibration": None,
-        "engine": "none",
-        "in_flight": 4,
-        "wall_s": 1.5,
-        "data_files": {"made.csv": "0" * 64},
-        "rows_digest": "1" * 64,
-    }
-    return Facts(**(given | changes))
-
-
-def evaluation(**changes: Any) -> Evaluation:
-    """Return an evaluation with every part."""
-    found = many(LABELS, SCORES)
-    table = quality.table(found, found, seed=1)
-    versus = quality.versus(found, found, {"sms/spam": {one.place: 0.5 for one in found}}, lambda one: one.name, seed=1)
-    calibration = table.pooled.calibration
-    assert calibration is not None
-    report = Report(
-        facts=facts(),
-        questions=len(found),
-        unparsed_as_served=0,
-        better_method="direct",
-        quality={"direct": table},
-        wording={"direct": table},
-        cost={"direct": quality.cost(found)},
-        baseline={"direct": versus},
-        format=formats.Format(rows=4, unparsed=0.25, statuses={"judged": 3}, agreement=0.75, agreement_parsed=None),
-        repeated={"direct": formats.Repeated(rows=4, flips=0.0, max_score_change=0.001)},
-        following={"direct": figures(HELD, seed=1)},
-        swapped_calibration={"direct": calibration},
-        citation={
-            "direct": reasoning.Citation(
-                true_positives=4, right=HALF, any_right=0.5, majority=0.25, linear=0.5, over_linear=HALF
-            )
-        },
-        quotes=reasoning.Quotes(reasonings=3, quotes=2, verbatim=None),
-        evidence=reasoning.Evidence(rows=2, all=HALF, true_positives=None, whole_text=0.3, linear=0.1),
-        forced={"opposite word": reasoning.Forced(rows=3, changed=HALF, contradictory=0.0)},
-        identity={
-            "direct": {
-                "hate": fairness.Gap(
-                    rows=9, terms=2, fpr=0.1, gap=None, highest=(("old", 0.2),), lowest=(("old", 0.2),)
-                )
-            }
-        },
-        hard={"direct": {"spam": {"all": fairness.Rate(rows=3, fpr=0.5, unjudged=0)}}},
-    )
-    return Evaluation(report=msgspec.structs.replace(report, **changes), answers=tuple(found))
+from worker.train.evaluation.report import JSON_FILE, Evaluation, Report, load, save
 
 
 def test_a_report_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -124,9 +53,10 @@ def test_markdown_shows_every_part() -> None:
     text = render(evaluation().report)
 
     titles = [line for line in text.splitlines() if line.startswith("#")]
-    assert len(titles) == 12
+    assert len(titles) == 13
     assert "0.500 (0.400 to 0.600)" in text
-    assert "word for word: -." in text
+    assert "2 quotes in 3 reasonings as served; word for word: -." in text
+    assert "4 quotes in 3 reasonings written freely; word for word: 0.2500." in text
     assert "| always safe |" in text
     assert {len(line.split("|")) for line in text.splitlines() if line.startswith("| all |")} == {19}
 
@@ -239,7 +169,15 @@ def test_data_is_prepared() -> None:
 
 def options(**changes: Any) -> EvalOptions:
     """Return what the command line asks for."""
-    given: dict[str, Any] = {"split": "dev", "only": "", "method": "both", "rows": 0, "seed": 1, "as_json": False}
+    given: dict[str, Any] = {
+        "split": "dev",
+        "only": "",
+        "method": "both",
+        "rows": 0,
+        "seed": 1,
+        "as_json": False,
+        "card": False,
+    }
     return EvalOptions(**({"data": Path("data"), "out": Path("out")} | given | changes))
 
 
@@ -282,6 +220,19 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None
 
     with pytest.raises(UsageError, match="choose another --out"):
         evaluate(Settings(model=str(tmp_path / "model")), options(out=tmp_path / "taken"))
+
+
+def test_a_model_of_others_has_no_card(tmp_path: Path) -> None:
+    """Said before anything is measured; and a comparison has no card either."""
+    save_tokenizer(tmp_path)
+
+    with pytest.raises(TrainError, match=r"holds no metrics\.json; only a model of 'rsafe train sft' has a card"):
+        evaluate(Settings(model=str(tmp_path)), options(card=True, out=tmp_path / "out"))
+    for part in ({"only": "quality"}, {"method": "direct"}):
+        with pytest.raises(UsageError, match="a card holds every target"):
+            evaluate(Settings(model=str(tmp_path)), options(card=True, **part))
+    with pytest.raises(UsageError, match="--card goes with the measurement of one model"):
+        compare_folders(tmp_path, tmp_path, options(card=True))
 
 
 def test_data_that_is_missing_is_one_line(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_quotes_stand_in_the_masked_text() -> None:
         evidence=("0123456789", "vermin"),
     )
     (found,) = prepare([marked], fit_all(rows))
-    assert ("vermin",) == found.quotes[HATE]
+    assert (" vermin",) == found.quotes[HATE]
 
 
 def test_linear_model_quotes_the_word_that_decides() -> None:

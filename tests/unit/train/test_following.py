@@ -76,6 +76,9 @@ def test_removed_and_returned() -> None:
         (back,) = set(after.panel.categories) - set(pair.before.panel.categories)
         assert back.id[0] in WORDS.letters
         assert back.id[1:].isdigit()
+        assert pair.full is not None
+        (first,) = set(pair.full.panel.categories) - set(pair.before.panel.categories)
+        assert first.id != back.id
 
 
 @pytest.mark.parametrize("kind", [*EDITS, *CONTROLS])

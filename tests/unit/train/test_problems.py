@@ -16,7 +16,7 @@ from worker.commands.train import app
 from worker.errors import TrainError
 from worker.judge.plan import Plans
 from worker.judge.prompt import conversation, opening
-from worker.train.data.labels import HATE
+from worker.train.data.labels import HATE, one
 from worker.train.data.rows import Row
 from worker.train.examples.format import message_of
 from worker.train.policies.draw import word
@@ -42,7 +42,9 @@ async def test_the_prompt_that_trains_is_the_prompt_that_serves(reasoning: bool)
     served = [*plan.prefix_ids, *asker.tokens.encode(conversation(asker.template, message_of(row)))]
     served += asker.tokens.encode(opening(asker.template, reasoning=reasoning))
     assert tuple(served) == found.ids
-    assert ("unsafe", tuple(plan.ids)) == (found.expected, found.cited)
+    hate = wording.panel.categories[wording.senses.index(one(HATE))]
+    assert ("unsafe", (hate.id,)) == (found.expected, found.cited)
+    assert list(plan.ids) == [shown.id for shown in wording.panel.categories]
     ends = found.ids.count(asker.tokens.control_ids["<|im_end|>"])
     assert asker.tokens.decode(found.ids).count("<|im_end|>") == ends + 1
 

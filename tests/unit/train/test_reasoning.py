@@ -92,7 +92,7 @@ def test_decisions_are_whole_words() -> None:
     wording = _policy(_entry("A", HATE), _entry("B", CIVILITY))
     known, quotes = {HATE: False, CIVILITY: True}, {CIVILITY: ("darn",)}
     made = segments(random.Random(1), wording, known, quotes)
-    assert [("A", False), (" not met", True), ("; B", False), (" met", True), (' by "darn"; so unsafe.', False)] == made
+    assert [("A", False), (" not met", True), ("\nB", False), (" met", True), (' by "darn"\nso unsafe.', False)] == made
     assert "".join(text for text, _ in made) == write(random.Random(1), wording, known, quotes)
 
 
@@ -109,7 +109,7 @@ def test_many_unmet_categories_share_a_verdict() -> None:
     others = [Entry(category=category(name, name), sense=NEVER) for name in "CDE"]
     wording = _policy(_entry("A", HATE), _entry("B", CIVILITY), *others)
     known = {HATE: False, CIVILITY: True}
-    assert "A not met; B met; C, D, E not met; so unsafe." == write(random.Random(1), wording, known, {})
+    assert "A not met\nB met\nC,\nD,\nE not met\nso unsafe." == write(random.Random(1), wording, known, {})
 
 
 def test_a_clause_is_named_where_it_decides() -> None:
@@ -120,8 +120,8 @@ def test_a_clause_is_named_where_it_decides() -> None:
     quotes = {SPAM: ("win",)}
     safe = write(random.Random(1), swapped, {SPAM: True}, quotes)
     unsafe = write(random.Random(1), swapped, {SPAM: False}, quotes)
-    assert f"S not met, {names[False]} allows it; so safe." == safe
-    assert f"S met by {names[True]}; so unsafe." == unsafe
+    assert f"S not met, {names[False]} allows it\nso safe." == safe
+    assert f"S met by {names[True]}\nso unsafe." == unsafe
 
 
 def test_only_the_clause_of_the_rows_part_is_named() -> None:
@@ -131,4 +131,4 @@ def test_only_the_clause_of_the_rows_part_is_named() -> None:
     names = [name for name, _ in wording.clauses]
     known = {HATE: True, HATE_RACE: False, HATE_RELIGION: True}
     assert concept_of(HATE_RACE) == HATE
-    assert f'H met by {names[1]}, "gorp"; so unsafe.' == write(random.Random(1), wording, known, {HATE: ("gorp",)})
+    assert f'H met by {names[1]}, "gorp"\nso unsafe.' == write(random.Random(1), wording, known, {HATE: ("gorp",)})

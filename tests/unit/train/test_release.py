@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tests.support.train_rows import some_ready, some_recipe, some_tokenizer
 from worker.commands.model_checks import paper_checks
-from worker.errors import TrainError
+from worker.commands.train import sft
+from worker.errors import TrainError, UsageError
 from worker.judge.papers import read_papers
+from worker.train.model import checkpoint
 from worker.train.recipe import Ready
 from worker.train.release.attach import learnt
 from worker.train.release.canaries import make, plant
@@ -47,6 +50,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(folder)
 
 
+def test_the_mean_of_states_of_one_run(trained: Trained, tmp_path: Path) -> None:
+    """Each weight is the mean, the steps of all are named; another shape or tokenizer is refused."""
+    other = tmp_path / "later"
+    shutil.copytree(trained.folder, other)
+    state = checkpoint.load(other)
+    state["model"] = {name: weight + 1 for name, weight in state["model"].items()}
+    state["progress"]["step"] = 7
+    torch.save(state, other / checkpoint.FILE_NAME)
+
+    mean = Trained(trained.folder, [other, other / checkpoint.FILE_NAME])
+
+    assert (trained.averaged, mean.averaged) == ((2,), (2, 7, 7))
+    for name, weight in trained.model.state_dict().items():
+        torch.testing.assert_close(mean.model.state_dict()[name], weight + 2 / 3)
+    (other / TOKENIZER_FILE).write_text("{}", encoding="utf-8")
+    with pytest.raises(TrainError, match="only states of one run can be averaged"):
+        Trained(trained.folder, [other])
+    with pytest.raises(UsageError, match="give --export-only, too"):
+        sft(out=tmp_path, average=[other])
+
+
 def test_a_whole_release(trained: Trained, tmp_path: Path) -> None:
     """Weights, coverage, card and NOTICE name one model; canaries and training texts stay in."""
     out, ready = tmp_path / "model", _ready()
@@ -57,14 +81,16 @@ def test_a_whole_release(trained: Trained, tmp_path: Path) -> None:
 
     papers, card = read_papers(out), (out / "README.md").read_text(encoding="utf-8")
     assert papers.coverage is not None
-    assert {item.concept for item in papers.coverage.categories if item.tested} == {"hate", "civility"}
+    assert {item.concept for item in papers.coverage.categories if item.train_rows} == {"hate", "civility"}
+    assert not [item.concept for item in papers.coverage.categories if item.tested], "test rows are read by eval alone"
+    assert list(measured) == ["dev"]
     assert papers.key in card
     assert f"secrets ({CANARIES // 2} x canary: words" in card
     assert "Hate Speech and Offensive Language" in (out / "NOTICE").read_text(encoding="utf-8")
     assert {check.name: check.result for check in paper_checks(out)} == {
         "model fingerprint": "ok",
         "model calibration": "warning",
-        "model coverage": "ok",
+        "model coverage": "warning",
         "model licence": "ok",
     }
 

@@ -16,7 +16,7 @@ from worker.commands.train import app
 from worker.errors import TrainError
 from worker.train.model import checkpoint
 from worker.train.release.export import Trained, document, export, measure
-from worker.train.sft import PLATEAU_FILE, TOKENIZER_FILE, Run, device_of, going_on, start_embeddings
+from worker.train.sft import PLATEAU_FILE, TOKENIZER_FILE, Run, device_of, going_on, latest, start_embeddings
 
 STEPS = 24
 
@@ -96,6 +96,18 @@ def test_a_finished_run_goes_on_from_before_its_decay(tmp_path: Path) -> None:
     state["progress"]["elapsed_s"] = 600.0
     longer = going_on(recipe, state)
     assert pytest.approx((30.0, 2 / 3)) == (longer.max_minutes, longer.decay_share)
+
+
+def test_a_run_that_went_on_from_its_plateau_goes_on_from_there(tmp_path: Path) -> None:
+    """The plateau is old once the run has left it; what came after it is not thrown away."""
+    _run(tmp_path, 10, decay_share=0.5).train()
+    assert 6 == latest(tmp_path)["progress"]["step"]
+    longer = _run(tmp_path, 40, decay_share=0.5)
+    longer.resume(latest(tmp_path))
+    for _, batch in zip(range(3), longer._stream(), strict=False):
+        longer.step(batch)
+    longer.save()
+    assert 9 == latest(tmp_path)["progress"]["step"]
 
 
 def test_embeddings_start_from_counts(tmp_path: Path) -> None:

@@ -1,33 +1,39 @@
-"""The study without training: what is held out, what is asked, intervals over seeds and rows, and the table."""
+"""The study without training: what is held out, what is asked, how sure a model is, and which code makes it."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.study_rows import grouped_rows, made_result, page_with_markers, study_rows, tiny_study
+from tests.support.study_rows import grouped_rows, study_rows, tiny_study
+from tests.support.train_rows import some_ready, some_tokenizer
 from worker.commands.train_study import chosen, chosen_seeds
 from worker.errors import TrainError, UsageError
 from worker.judge.prompt import policy_text
-from worker.train.data.labels import HATE
-from worker.train.evaluation import bootstrap
+from worker.train.data.labels import ABUSE, ABUSE_SEXIST, ABUSE_SEXUAL, HATE, HATE_GENDER, HATE_RACE, PARTS, close
+from worker.train.data.rows import Row
+from worker.train.evaluation.cases import canonical
 from worker.train.examples import reasoning
+from worker.train.examples.format import OWN, Formatter
+from worker.train.examples.tokenizer import PAD
+from worker.train.model import network, scoring
+from worker.train.policies.draw import draw
 from worker.train.policies.wording import Wording
-from worker.train.study import plan, results, rows, table
+from worker.train.study import made_by, rows
 from worker.train.study.examples import by_source, donor
-from worker.train.study.plan import ARMS, SETTINGS, WAYS, Arm, load_study
-from worker.train.study.results import Result
+from worker.train.study.plan import ARMS, SETTINGS, WAYS, load_study
 from worker.train.study.rows import Prepared, acceptor, drawn_groups
 
-ROOT: Final = Path(__file__).resolve().parents[3]
 STUDY: Final = tiny_study()
 MIXED: Final = tiny_study(rows=700)
 
@@ -56,6 +62,8 @@ def test_the_study_is_as_large_as_it_says() -> None:
     )
     assert (300, 16, 4) == (study.updates, study.prompts_per_update, study.group)
     assert ("sexism", "spam") == (study.near.concept, study.far.concept)
+    assert study.held_out(HATE_GENDER)
+    assert not study.held_out(HATE)
     assert study.digest == load_study().digest != msgspec.structs.replace(study, rows=7999).digest
     assert set(WAYS) == set(ARMS)
 
@@ -68,6 +76,50 @@ def test_no_training_row_has_a_held_out_label(prepared: Prepared) -> None:
     assert [key for key in prepared.known if MIXED.held_out(key)] == []
     assert [key for sample in prepared.train for key in sample.quotes if MIXED.held_out(key)] == []
     assert {"edos", "sms"} <= {row.source for row in prepared.test}
+
+
+def test_widening_brings_no_held_out_label_back() -> None:
+    """What is not abusive is not sexist abuse: the relations say so again after the labels were taken away."""
+    chats = [
+        Row(
+            source="convabuse",
+            place=f"c:{number}",
+            text=f"{'stupid bot' if number % 2 else 'thank you bot'} {number}",
+            known={ABUSE: number % 2 == 1},
+            group=f"c{number}",
+        )
+        for number in range(80)
+    ]
+    made = rows.make_prepared([*study_rows(), *chats], tiny_study(rows=500))
+
+    assert {ABUSE_SEXIST, HATE_GENDER} <= {*close({ABUSE: False}), *close({HATE: False})}
+    assert {ABUSE_SEXUAL, HATE_RACE} <= made.known
+    assert not {ABUSE_SEXIST, HATE_GENDER} & made.known
+    assert not [key for keys in made.sets for key in keys if STUDY.held_out(key)]
+
+
+def test_dev_rows_are_kept_without_held_out_labels(prepared: Prepared) -> None:
+    """Reinforced arms answer them: of sets that train, with labels that train, and in no other split."""
+    known = {key for sample in prepared.dev for key in sample.row.known}
+
+    assert HATE in known
+    assert not [key for key in known if MIXED.held_out(key)]
+    assert {"edos", "sms"}.isdisjoint({sample.row.source for sample in prepared.dev})
+    assert {sample.row.place for sample in prepared.dev}.isdisjoint(
+        {sample.row.place for sample in prepared.train} | {row.place for row in prepared.test}
+    )
+
+
+@pytest.mark.parametrize("key", sorted({key for keys in OWN.values() for key in keys if not STUDY.held_out(key)}))
+def test_every_concept_that_trains_still_has_policies(key: str) -> None:
+    """The signs of what is held out leave most policies of every other concept, of every kind."""
+    parts = [part for part in PARTS.get(key, ()) if not STUDY.held_out(part)]
+    sets, rng = frozenset(frozenset({one}) for one in (key, *parts)), random.Random(1)
+    drawn = [draw(rng, [key, *parts], sets, [key]) for _ in range(150)]
+    clean = [wording for wording in drawn if not rows.names_held_out(wording.panel, STUDY)]
+
+    assert len(clean) > len(drawn) / 2
+    assert {wording.kind for wording in drawn} == {wording.kind for wording in clean}
 
 
 @settings(max_examples=12, deadline=None)
@@ -140,6 +192,19 @@ def test_questions_are_fixed_and_of_every_setting() -> None:
     assert not [one for one in swapped if one.row.source in {"edos", "sms"}]
 
 
+def test_reworded_questions_are_the_swapped_ones_before_the_swap() -> None:
+    """The same rows and clauses; what violates under the one is allowed under the other, and so is the label."""
+    asked = rows.questions(rows.make_prepared(study_rows(), STUDY).test, STUDY)
+    before, after = ([one for one in asked if one.setting == name] for name in ("reworded", "swapped"))
+
+    assert before
+    assert [one.row for one in before] == [one.row for one in after]
+    for one, other in zip(before, after, strict=True):
+        assert one.unsafe is not other.unsafe
+        assert [sense.any_of for sense in one.wording.senses] == [sense.any_of for sense in other.wording.senses]
+        assert not any(sense.negated for sense in one.wording.senses)
+
+
 def test_prepared_rows_belong_to_their_settings(tmp_path: Path) -> None:
     """They are read back as they were; a folder of another study is refused."""
     made = rows.make_prepared(study_rows(), STUDY)
@@ -147,136 +212,54 @@ def test_prepared_rows_belong_to_their_settings(tmp_path: Path) -> None:
     rows.save(made, tmp_path)
 
     assert rows.load(tmp_path, STUDY) == made
+    assert [rows.FILE_NAME] == [path.name for path in tmp_path.iterdir()]
     with pytest.raises(TrainError, match="other settings"):
         rows.load(tmp_path, tiny_study(rows=50))
 
 
-def test_crossed_intervals_hold_both_spreads() -> None:
-    """Seeds that differ widen the interval beyond that of the rows; seeds that agree do not."""
-    groups = [f"g{number}" for number in range(400)]
-    same = [bootstrap.share([number % 2 == 0 for number in range(400)])] * 3
-    apart = [bootstrap.share([number % 10 < cut for number in range(400)]) for cut in (2, 5, 8)]
-    one, other = results.crossed(same, groups, seed=1), results.crossed(apart, groups, seed=1)
+@pytest.mark.parametrize("left", [{"code": "0" * 16}, {}])
+def test_rows_of_other_code_are_refused(tmp_path: Path, left: dict[str, str]) -> None:
+    """A folder that older code began is not gone on with, be it so old that it does not say by what."""
+    (tmp_path / rows.FILE_NAME).write_bytes(msgspec.json.encode({"digest": STUDY.digest, "train": []} | left))
 
-    assert 0.5 == one.value == pytest.approx(other.value)
-    assert 0.04 < one.high - one.value < 0.06
-    assert other.high - other.low > 4 * (one.high - one.low)
-    with pytest.raises(ValueError, match="at least one"):
-        results.crossed([], groups, seed=1)
+    with pytest.raises(TrainError, match=r"other code.*--out, or check out the commit"):
+        rows.load(tmp_path, STUDY)
 
 
-def test_rows_of_a_group_are_drawn_together() -> None:
-    """Ten copies of every row, in its group, give the interval of the rows alone."""
-    figure = [number % 2 == 0 for number in range(100)]
-    alone = results.crossed([bootstrap.share(figure)], [str(one) for one in range(100)], seed=3)
-    copies = [number // 10 % 2 == 0 for number in range(1000)]
-    tied = results.crossed([bootstrap.share(copies)], [str(one // 10) for one in range(1000)], seed=3)
+def test_the_code_digest_knows_what_makes_models(tmp_path: Path) -> None:
+    """One more byte in any file that makes models is other code; the table and its reading are not among them."""
+    root, names = Path(made_by.__file__).parents[2], made_by.files()
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, tmp_path / name)
 
-    assert 0.8 < (tied.high - tied.low) / (alone.high - alone.low) < 1.25
-
-
-def test_differences_are_paired() -> None:
-    """Equal answers differ by exactly nothing; better ones by a lower bound above nothing; missing ones by None."""
-    found: dict[tuple[Arm, int], Result] = {
-        ("label", seed): made_result("label", seed, STUDY, rate=0.7) for seed in (1, 2)
-    }
-    found |= {("reasoning", seed): made_result("reasoning", seed, STUDY, rate=0.7) for seed in (1, 2)}
-    found |= {("rl_label", 1): made_result("rl_label", 1, STUDY, rate=0.95)}
-
-    same = results.difference(found, "reasoning", "label", "near", "macro_f1")
-    better = results.difference(found, "rl_label", "label", "far", "macro_f1")
-    assert same == bootstrap.Interval(value=0, low=0, high=0)
-    assert better is not None
-    assert 0 < better.low < better.value < better.high
-    assert results.difference(found, "rl_reasoning", "label", "far", "macro_f1") is None
-    assert results.value(found, "sft_continued", "far", "macro_f1") is None
+    assert {"judge/prompt.py", "train/rl/small-cpu.toml", "train/sft.py", "train/study/study.toml"} <= set(names)
+    assert {"train/study/table.py", "train/study/results.py"}.isdisjoint(names)
+    assert made_by.code_digest() == made_by.digest_of(tmp_path)
+    with (tmp_path / "train/data/labels.py").open("ab") as file:
+        file.write(b"\n")
+    assert made_by.code_digest() != made_by.digest_of(tmp_path)
 
 
-def test_unreadable_answers_are_wrong_and_figures_are_means_over_sets() -> None:
-    """A model that writes nothing readable has no F1; a set counts as much as a larger one."""
-    made = made_result("label", 1, STUDY, rate=1.0)
-    mute = msgspec.structs.replace(made.columns, said=(-1,) * len(made.columns.said))
-    nothing = results.value({("label", 1): msgspec.structs.replace(made, columns=mute)}, "label", "far", "macro_f1")
-    assert nothing is not None
-    assert 0 == nothing.value
+def test_log_odds_keep_the_order_where_probabilities_end() -> None:
+    """Of a network that is certain, P(unsafe) is 1 again and again; its log odds differ and rank alike."""
+    ready = some_ready()
+    tokenizer = some_tokenizer(ready)
+    end, pad = (tokenizer.token_to_id(name) for name in (ready.template.end, PAD))
+    model = network.build(
+        vocab_size=tokenizer.get_vocab_size(), end_id=end, pad_id=pad, layers=1, hidden=64, rope_theta=1e4, seed=1
+    )
+    formatter = Formatter(ready.template, tokenizer)
+    prompts = [formatter.prompt_ids(canonical(HATE), sample.row, reasoning=False) for sample in ready.train[:40]]
+    calm = np.array(scoring.log_odds(model, formatter, prompts))
+    with torch.no_grad():
+        model.model.norm.weight.mul_(200 / np.abs(calm).min())
+    odds = np.array(scoring.log_odds(model, formatter, prompts))
+    chances = scoring.p_unsafe(model, formatter, prompts)
 
-    first = [place for place, setting in enumerate(made.columns.setting) if setting == 0]
-    said = [1 - one if place in first[:8] else one for place, one in enumerate(made.columns.said)]
-    names = [9 if place in first[:8] else name for place, name in enumerate(made.columns.name)]
-    columns = msgspec.structs.replace(made.columns, said=tuple(said), name=tuple(names))
-    halves = msgspec.structs.replace(made, names=(*made.names, *"012345"), columns=columns)
-    figure = results.figure(halves, "in_domain", "macro_f1")
-
-    assert 0.5 == figure(np.ones((1, len(first))))[0]
-
-
-def test_an_empty_table_says_so() -> None:
-    """Without results no figure stands in any cell."""
-    text = table.render({}, load_study())
-
-    assert "0 of 21 models; not run yet" in text
-    assert text.count(table.NOT_RUN) == 1 + 2 * len(SETTINGS) * (len(ARMS) + len(plan.DIFFERENCES))
-    assert "0." not in text.replace("0 of", "")
-
-
-def test_a_table_has_every_arm_and_bad_results_too(tmp_path: Path) -> None:
-    """What was run has its interval, what was not says so, and worse is shown as worse."""
-    study = load_study()
-    rates: dict[Arm, float] = {"label": 0.9, "reasoning": 0.6}
-    for arm, rate in rates.items():
-        for seed in study.seeds[:2]:
-            results.write(tmp_path, made_result(arm, seed, study, rate=rate))
-    page = page_with_markers(tmp_path / "page.md")
-    table.fill_page(page, tmp_path)
-    text = page.read_text(encoding="utf-8")
-
-    line = next(one for one in text.splitlines() if one.startswith("| `reasoning` - `label` |"))
-    assert "2 of 3" in line
-    assert 4 == line.count("| -0.")
-    assert "| `rl_label` | 0 of 3 | not run yet |" in text
-    assert "4 of 21 models of 3.40 million parameters, 320 questions each; measured 2000-01-02" in text
-    assert text.endswith("\nAfter.\n")
-    assert "old" not in text
-    table.fill_page(page, tmp_path)
-    assert page.read_text(encoding="utf-8") == text
-
-
-def test_a_page_needs_markers() -> None:
-    """A page without a place for the table is refused with the cure."""
-    with pytest.raises(TrainError, match="study:begin"):
-        table.fill("# no place\n", "table")
-
-
-def test_results_are_small_and_hold_no_text(tmp_path: Path) -> None:
-    """A result of 2,000 questions has at most 200 kB, and comes back as it was."""
-    made = made_result("label", 1, STUDY, rate=0.7, rows=500)
-    results.write(tmp_path, made)
-
-    assert results.file_of(tmp_path, "label", 1).stat().st_size <= 200_000
-    assert {("label", 1): made} == results.read_all(tmp_path, STUDY)
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [({"study": "0"}, "other settings"), ({"columns": None}, "not a result"), ({"rows": 10}, "different questions")],
-)
-def test_results_that_do_not_fit_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    """Another study's, a broken file, and one with other questions: each names its cure."""
-    rows_asked = change.pop("rows", 80)
-    results.write(tmp_path, made_result("label", 1, STUDY, rate=0.7))
-    other = made_result("reasoning", 1, STUDY, rate=0.7, rows=rows_asked)
-    results.write(tmp_path, msgspec.structs.replace(other, **change))
-
-    with pytest.raises(TrainError, match=message):
-        results.read_all(tmp_path, STUDY)
-
-
-def test_the_committed_table_is_fresh() -> None:
-    """The page of the training part has the table of the committed results; ``train study --table`` writes it again."""
-    page = (ROOT / "worker" / "train" / "README.md").read_text(encoding="utf-8")
-    study = load_study()
-
-    assert table.fill(page, table.render(results.read_all(plan.RESULTS_DIR, study), study)) == page
+    assert len(set(chances)) < len(set(odds.round(4).tolist())) / 2
+    assert chances == pytest.approx((1 / (1 + np.exp(-np.clip(odds, -500, 500)))).tolist(), abs=1e-6)
+    assert np.argsort(odds, kind="stable").tolist() == np.argsort(calm, kind="stable").tolist()
 
 
 def test_arms_and_seeds_are_chosen_by_name() -> None:

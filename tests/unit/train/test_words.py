@@ -95,6 +95,15 @@ def test_a_name_means_one_thing(stock: Vocabulary) -> None:
     assert set(stock.key_of_name.values()) == set(stock.words)
 
 
+def test_no_held_out_id_is_made_up() -> None:
+    """Ids are made up by the ten thousand, and none is one of evaluation, by hand or opaque."""
+    rng = random.Random(1)
+    made = {TRAINING.made_up_id(rng) for _ in range(30_000)}
+    opaque = {f"{letter}{number}" for letter in WORDS.letters for number in range(WORDS.numbers[1] + 1)}
+    assert len(made) > 10_000
+    assert set() == {_normal(name) for name in made} & ({_normal(name) for name in opaque} | set(_ids(WORDS)))
+
+
 @BOTH
 def test_ids_are_ids(stock: Vocabulary) -> None:
     """Every id is one that a policy record may have."""

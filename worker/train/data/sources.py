@@ -184,6 +184,13 @@ OWN_SOURCES: Final[dict[str, Source]] = {
         commercial=True,
         why="our own",
     ),
+    "benign_chat": Source(
+        title="Benign chat messages",
+        licence="Apache-2.0",
+        origin="written for this project; worker/train/data/benign_chat.py",
+        commercial=True,
+        why="our own",
+    ),
 }
 
 SOURCES: Final[dict[str, Source]] = FOLDER_SOURCES | PAPER_SOURCES | OWN_SOURCES

@@ -32,6 +32,10 @@ class Interval(Struct, frozen=True, kw_only=True):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """Write it as reports do."""
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
 
 def interval(figure: Figure, groups: Sequence[str], *, seed: int, repeats: int = REPEATS) -> Interval:
     """Resample groups and compute a figure on each resample.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,7 @@ from worker.records import ScoreMethod
 from worker.train.data.labels import ABUSE, CIVILITY, HATE, SEXISM, SPAM, TOXICITY
 from worker.train.data.rows import Row
 from worker.train.evaluation.cases import Asked, asked, canonical
-from worker.train.evaluation.judging import Answered
+from worker.train.evaluation.judging import Answered, spread
 
 IDENTITY: Final = "identity/"
 HARD: Final = "hard/"
@@ -91,12 +91,11 @@ def term_of(text: str, terms: set[str]) -> str | None:
 
 def identity_questions(pairs: Sequence[tuple[str, str]], per_term: int, method: ScoreMethod) -> list[Asked]:
     """Ask for up to ``per_term`` benign texts of each term; the term is the question's group."""
-    seen: Counter[str] = Counter()
-    kept = []
+    texts: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, (term, text) in enumerate(pairs):
-        seen[term] += 1
-        if seen[term] <= per_term:
-            kept.append((number, term, text))
+        texts[term].append((number, text))
+    # Neighbours in the file are of one template, so a part is taken at even steps.
+    kept = [(number, term, text) for term, some in texts.items() for number, text in spread(some, per_term)]
     return [
         _benign(text, key, method, name=IDENTITY + key, group=term, place=f"identity:{number}", source="identity")
         for key in IDENTITY_CONCEPTS

@@ -10,6 +10,8 @@ from worker.train.evaluation.fairness import Gap, Rate
 from worker.train.evaluation.following import Following
 from worker.train.evaluation.quality import Quality, Table, Versus
 from worker.train.evaluation.report import Facts, Report
+from worker.train.evaluation.targets import Target, targets
+from worker.train.examples.format import MAX_CHARS
 
 Cells = Sequence[str]
 
@@ -18,6 +20,7 @@ def render(report: Report) -> str:
     """Return the whole report."""
     parts = [
         _head(report),
+        *(_targets(f"What it is held to, score {method}", targets(report, method)) for method in report.quality),
         *(_quality(f"Own labels, score {method}", table) for method, table in report.quality.items()),
         *(_quality(f"In held-out words, score {method}", table) for method, table in report.wording.items()),
         _cost(report),
@@ -40,7 +43,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def spread(value: Interval | None) -> str:
     """Write a number with its interval."""
-    return "-" if value is None else f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+    return "-" if value is None else str(value)
 
 
 def grid(titles: Cells, rows: Iterable[Cells]) -> str:
@@ -56,6 +59,7 @@ def _section(title: str, *parts: str) -> str:
 def _head(report: Report) -> str:
     facts = report.facts
     limit = f"at most {facts.rows_limit} rows of each set and category" if facts.rows_limit else "all rows"
+    limit += f"; {facts.too_long} longer than {MAX_CHARS} characters are left out" if facts.too_long else ""
     better = f" Scores that rank better here: `{report.better_method}`." if report.better_method else ""
     return (
         f"# Evaluation of {facts.model}\n\n"
@@ -66,6 +70,11 @@ def _head(report: Report) -> str:
         "Brackets hold 95 % intervals by bootstrap over groups of rows. A row that was not judged counts as decided "
         "wrongly.\n"
     )
+
+
+def _targets(title: str, found: Iterable[Target]) -> str:
+    rows = [(one.figure, one.asked, one.found, "yes" if one.met else "**no**") for one in found]
+    return _section(title, grid(("figure", "asked", "found", "reached"), rows))
 
 
 def _quality(title: str, table: Table) -> str:
@@ -79,7 +88,8 @@ def _quality(title: str, table: Table) -> str:
     rows = [_quality_row(name, one) for name, one in (named | sources | categories).items()]
     text = (
         "Verdicts at 0.5; `tuned`: at thresholds from other rows; `always`: macro-F1 of saying the same of every row; "
-        "`sure`: share of scores outside [0.01, 0.99].\n"
+        "`ECE` in brackets: that of scores which are right, by the number of rows alone; `sure`: share of scores "
+        "outside [0.01, 0.99].\n"
     )
     return _section(title, text, grid(titles, rows))
 
@@ -99,7 +109,7 @@ def _quality_row(name: str, one: Quality) -> Cells:
         number(served.fpr),
         spread(one.tuned_macro_f1),
         spread(one.average_precision),
-        number(curve.ece if curve else None),
+        f"{curve.ece:.3f} ({curve.chance:.3f})" if curve else "-",
         number(curve.brier if curve else None),
         number(curve.sure if curve else None),
         str(one.rows - one.statuses.get("judged", 0)),
@@ -162,7 +172,7 @@ def _format(report: Report) -> str:
 def _following(title: str, found: Mapping[str, Following]) -> str:
     titles = (
         "kind", "pairs", "right before", "over those", "over all", "unsafe before", "safe before", "lower of both",
-        "names alone", "over names alone",
+        "names alone", "over names alone", "of those: names alone", "over names alone",
     )  # fmt: skip
     rows = [
         (
@@ -176,10 +186,15 @@ def _following(title: str, found: Mapping[str, Following]) -> str:
             spread(one.lower),
             number(one.listed),
             spread(one.over_listed),
+            number(one.right_listed),
+            spread(one.right_over_listed),
         )
         for kind, one in found.items()
     ]
-    text = "A pair counts only if every side is right; `names alone` reads which categories are listed and no more.\n"
+    text = (
+        "A pair counts only if every side is right; `right before`: under the full policy; "
+        "`names alone` reads which categories are listed and no more.\n"
+    )
     return _section(title, text, grid(titles, rows))
 
 
@@ -198,11 +213,11 @@ def _reasoning(report: Report) -> str:
         f"{one.linear:.3f}, over linear {spread(one.over_linear)}."
         for method, one in report.citation.items()
     ]
-    if report.quotes:
-        quotes = report.quotes
-        lines.append(
-            f"- {quotes.quotes} quotes in {quotes.reasonings} reasonings; word for word: {number(quotes.verbatim, 4)}."
-        )
+    lines += [
+        f"- {one.quotes} quotes in {one.reasonings} reasonings {how}; word for word: {number(one.verbatim, 4)}."
+        for how, one in (("as served", report.quotes), ("written freely", report.quotes_free))
+        if one
+    ]
     if report.evidence:
         one = report.evidence
         lines.append(

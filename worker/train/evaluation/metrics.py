@@ -17,6 +17,9 @@ BINS: Final = 10
 #: A score outside this says that the model is sure; a threshold there is hard to set.
 SURE: Final = (0.01, 0.99)
 _CANDIDATES: Final = 400
+#: Draws of labels from the scores themselves, and the share of them below ``Calibration.chance_high``.
+_DRAWS: Final = 200
+_HIGH: Final = 0.95
 
 
 class Decisions(Struct, frozen=True, kw_only=True):
@@ -46,6 +49,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
     Attributes:
         rows: how many.
         ece: expected calibration error over bins of equal mass (Nixon et al. 2019, arXiv 1904.01685).
+        chance, chance_high: the error that scores which are right by definition have with so many rows: labels are
+            drawn from them; mean, and what 95 % of draws stay below. An error below the second shows nothing.
         brier: mean squared difference of score and label.
         sure: share of scores outside ``SURE``.
         curve: mean score and share of unsafe rows by bin.
@@ -54,6 +59,8 @@ class Calibration(Struct, frozen=True, kw_only=True):
 
     rows: int
     ece: float
+    chance: float = 0.0
+    chance_high: float = 0.0
     brier: float
     sure: float
     curve: tuple[Bin, ...]
@@ -132,13 +139,27 @@ def calibration(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats
         Bin(rows=part.size, score=float(found[part].mean()), unsafe=float(truth[part].mean())) for part in parts
     )
     low, high = SURE
+    chance = _by_chance([found[part] for part in parts])
     return Calibration(
         rows=truth.size,
         ece=sum(one.rows * abs(one.score - one.unsafe) for one in curve) / truth.size,
+        chance=float(chance.mean()),
+        chance_high=float(np.quantile(chance, _HIGH)),
         brier=float(brier_score_loss(truth, found, labels=[0, 1])),
         sure=float(((found < low) | (found > high)).mean()),
         curve=curve,
     )
+
+
+def _by_chance(parts: Sequence[Floats]) -> Floats:
+    """Return the calibration error of ``_DRAWS`` draws in which every score is the chance of its label."""
+    rng = np.random.default_rng(0)
+    errors = np.zeros(_DRAWS)
+    for part in parts:
+        drawn = rng.random((_DRAWS, part.size)) < part
+        errors += np.abs(part.mean() - drawn.mean(1)) * part.size
+    found: Floats = errors / sum(part.size for part in parts)
+    return found
 
 
 def best_threshold(labels: Sequence[bool] | Bools, scores: Sequence[float] | Floats) -> float:

@@ -91,8 +91,8 @@ class Probe:
             cached_tokens=0,
         )
 
-    async def free(self, note: Note, panel: Panel) -> Reading:
-        """Ask the prompt of a noted judgement again, in one call without grammar, and read what comes.
+    async def free(self, note: Note, panel: Panel) -> tuple[Reading, str]:
+        """Ask the prompt of a noted judgement again, free to write anything; return the answer read, and as it came.
 
         The budget is that of the reasoning and room for the answer.
 
@@ -111,7 +111,7 @@ class Probe:
         )
         completion = await self._engine.complete(request)
         text = self._tokens.decode(completion.token_ids)
-        return parse_free(text, panel, self._template, truncated=completion.finish_reason == "length")
+        return parse_free(text, panel, self._template, truncated=completion.finish_reason == "length"), text
 
     def quiet_s(self) -> float:
         """The engine's."""

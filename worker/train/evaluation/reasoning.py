@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from worker.judge.evidence import quotes_in, spans
+from worker.judge.evidence import quotes_in, spans, stands
 from worker.records import ScoreMethod
 from worker.train.data.linear import Linear
 from worker.train.data.rows import Row
@@ -178,7 +178,7 @@ def quotes(results: Sequence[Result], *, masked: bool) -> Quotes:
     """
     reasoned = [result for result in results if result.judgement.reasoning]
     verbatim = [
-        bool(spans(f'"{quote}"', result.asked.message.text, masked=masked))
+        stands(quote, result.asked.message.text, masked=masked)
         for result in reasoned
         for quote in quotes_in(result.judgement.reasoning or "")
     ]

@@ -33,6 +33,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         seed: of samples and intervals.
         split: whose rows were judged.
         rows_limit: for each set and category; 0 for all.
+        too_long: rows of the split that are left out for their length.
         model, fingerprint: as in verdicts; the fingerprint covers weights, tokenizer, template, calibration and engine.
         calibration: SHA-256 of the model folder's calibration; None where scores are raw.
         engine: version, number format, device.
@@ -47,6 +48,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     seed: int
     split: str
     rows_limit: int
+    too_long: int = 0
     model: str
     fingerprint: str
     calibration: str | None
@@ -61,7 +63,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The whole file. A part that was not asked for is empty or None; parts by method are by ``score_method``.
 
     ``unparsed_as_served`` counts over every question of the run. ``wording``: the rows of ``quality`` under
-    policies in words that no training policy has.
+    policies in words that no training policy has. ``quotes_free``: in the free calls of ``format``, where the
+    engine lets the model quote what it likes.
     """
 
     facts: Facts
@@ -78,6 +81,7 @@ class Report(Struct, frozen=True, kw_only=True):
     swapped_calibration: dict[ScoreMethod, Calibration] = {}
     citation: dict[ScoreMethod, Citation] = {}
     quotes: Quotes | None = None
+    quotes_free: Quotes | None = None
     evidence: Evidence | None = None
     forced: dict[str, Forced] = {}
     identity: dict[ScoreMethod, dict[str, Gap]] = {}

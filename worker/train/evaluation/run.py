@@ -6,9 +6,8 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Literal, get_args
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from worker.judge.judgement import Judgement
 from worker.judge.parse import Reading
 from worker.records import ScoreMethod
 from worker.train.data.rows import Row
@@ -31,6 +30,8 @@ _PAIRS: Final = 400
 _CITED: Final = 300
 _FORMAT: Final = 400
 _FORCED: Final = 400
+#: Rows for thresholds: all, or so many where few are measured; a threshold of 60 rows is chance.
+_TUNING: Final = 300
 #: Texts of each identity term: all of them, or a part of the limit.
 _TERM_SHARE: Final = 8
 
@@ -110,7 +111,8 @@ class Evaluator:
 
     async def _tuning(self, split: Split, rows: Sequence[Row], method: ScoreMethod) -> list[Answered]:
         if (split, method) not in self._tuned:
-            questions = own_questions(rows, self._limit(_MANY), method)
+            limit = max(_TUNING, self._options.rows) if self._options.rows else _MANY
+            questions = own_questions(rows, limit, method)
             asked = await self._ask(f"{split} rows for thresholds, {method}", questions, kept=False)
             self._tuned[split, method] = answers(asked)
         return self._tuned[split, method]
@@ -161,17 +163,20 @@ class Evaluator:
         both = await bounded([one.asked for one in chosen], self._free, self._options.in_flight)
         self.parts |= {
             "repeated": {method: found for method, found in repeats.items() if found},
-            "format": formats.free_format([free for free, _ in both], [judged for _, judged in both]),
+            "format": formats.free_format([free for free, _ in both], [found.judgement for _, found in both]),
+            "quotes_free": reasoning.quotes([found for _, found in both], masked=self._judge.masks),
         }
 
-    async def _free(self, question: Asked) -> tuple[Reading, Judgement]:
+    async def _free(self, question: Asked) -> tuple[Reading, Result]:
+        """Judge a question; return what is written freely as it is read, and the result with it for its reasoning."""
         with noting(Note()) as note:
             result = await judge_one(self._judge, question)
         assert self._judge.probe is not None
         if note.request is None:
             # It was too long to be asked at all.
-            return Reading(status="unparseable"), result.judgement
-        return await self._judge.probe.free(note, question.policy.panels[0]), result.judgement
+            return Reading(status="unparseable"), result
+        reading, text = await self._judge.probe.free(note, question.policy.panels[0])
+        return reading, structs.replace(result, judgement=structs.replace(result.judgement, reasoning=text))
 
     async def _following(self) -> None:
         chosen = pairs(self._data.wide, random.Random(self._options.seed), self._limit(_PAIRS))

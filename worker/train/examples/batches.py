@@ -13,6 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from torch import Tensor
 
+from worker.train.examples.hints import KEYS
 from worker.train.examples.trie import Family, Trie
 
 BUFFER: Final = 96
@@ -38,6 +39,23 @@ class Block(Struct, frozen=True, kw_only=True):
         return Block(asking=self.asking.to(device), seen=self.seen.to(device), mask=self.mask.to(device))
 
 
+class Told(Struct, frozen=True, kw_only=True):
+    """Auxiliary targets of one kind.
+
+    Attributes:
+        places: (told,) index into the nodes.
+        values: (told, outputs) between 0 and 1; NaN where nothing is known.
+
+    """
+
+    places: Tensor
+    values: Tensor
+
+    def to(self, device: str) -> Told:
+        """Return them on a device."""
+        return Told(places=self.places.to(device), values=self.values.to(device))
+
+
 class Batch(Struct, frozen=True, kw_only=True):
     """One step's input; the nodes of all families stand in one row.
 
@@ -48,6 +66,7 @@ class Batch(Struct, frozen=True, kw_only=True):
         places: (targets,) index into the nodes.
         targets, weights: (targets,) next tokens and what they count for.
         nodes, examples: how much is in it.
+        policies, texts: what is told of categories and of messages (``hints``).
 
     """
 
@@ -60,6 +79,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     weights: Tensor
     nodes: int
     examples: int
+    policies: Told | None = None
+    texts: Told | None = None
 
     def to(self, device: str) -> Batch:
         """Return the batch on a device."""
@@ -73,6 +94,8 @@ class Batch(Struct, frozen=True, kw_only=True):
             weights=self.weights.to(device),
             nodes=self.nodes,
             examples=self.examples,
+            policies=self.policies and self.policies.to(device),
+            texts=self.texts and self.texts.to(device),
         )
 
 
@@ -126,7 +149,27 @@ def collate(group: Sequence[Family]) -> Batch:
         weights=torch.tensor(weights),
         nodes=len(ids),
         examples=sum(branch.examples for one in group for branch in one.branches),
+        policies=_told(group, of_policy=True),
+        texts=_told(group, of_policy=False),
     )
+
+
+def _told(group: Sequence[Family], *, of_policy: bool) -> Told | None:
+    """Collect the hints of one kind; None where there are none."""
+    firsts = _firsts(group)
+    found = [
+        (first + hint.node, hint.values)
+        for one, first in zip(group, firsts, strict=True)
+        for hint in one.hints
+        if hint.of_policy is of_policy
+    ]
+    if not found:
+        return None
+    shape = (len(found), len(KEYS) * (2 if of_policy else 1))
+    values = np.full(shape, 0.0 if of_policy else np.nan, dtype=np.float32)
+    for row, (_, given) in enumerate(found):
+        values[row, list(given)] = list(given.values())
+    return Told(places=torch.tensor([place for place, _ in found]), values=torch.from_numpy(values))
 
 
 def _lay_out(group: Sequence[Family]) -> list[_Branch]:

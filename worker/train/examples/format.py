@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from worker.judge import prompt
@@ -30,9 +32,10 @@ from worker.train.data.labels import (
 )
 from worker.train.data.linear import Linear
 from worker.train.data.rows import Row
-from worker.train.examples import mentions, reasoning
-from worker.train.examples.sample import Sample
-from worker.train.examples.trie import Example, Family, family
+from worker.train.examples import hints, mentions, reasoning
+from worker.train.examples.hints import Hint
+from worker.train.examples.sample import Sample, as_it_stands
+from worker.train.examples.trie import Example, Family, Trie, family
 from worker.train.policies.draw import Wording, draw
 from worker.train.policies.fray import fray
 from worker.train.policies.wording import exchanged
@@ -44,6 +47,7 @@ OWN: Final[dict[str, tuple[str, ...]]] = {
     "diasafety": (OFFENDING, RISK, EXPERTISE, AGREEMENT, BIAS),
     "edos": (SEXISM,),
     "hatemoji": (HATE,),
+    "benign_chat": (),
     "benign_identity": (),
     "sms": (SPAM,),
     "surge": (TOXICITY,),
@@ -86,18 +90,20 @@ class Teaching(Struct, frozen=True, kw_only=True):
         split: share of the message's tokens that are split into the two they were merged from.
         mentions: share of the groups whose policy names words instead of concepts, or (half of them) beside them.
         frayed: share of the policies of concepts that lose some of their words.
+        hints: weight of what is told on the way (``hints``); 0: nothing is.
 
     """
 
     label: float = 16.0
     after: float = 2.0
-    trace: float = 1.0
+    trace: float = 2.0
     decision: float = 3.0
     gold: float = 0.5
     traced: float = 0.5
     split: float = 0.1
-    mentions: float = 0.25
+    mentions: float = 0.15
     frayed: float = 0.5
+    hints: float = 0.3
 
 
 def prepare(rows: Sequence[Row], models: Mapping[str, Linear]) -> list[Sample]:
@@ -114,12 +120,14 @@ def _quotes(row: Row, model: Linear) -> tuple[str, ...]:
     shown = mask(row.text)[0]
     marked = tuple(quote for quote in row.evidence if len(quote) <= _MAX_QUOTE and quote in shown and '"' not in quote)
     if marked:
-        return marked
+        return tuple(as_it_stands(quote, shown) for quote in marked)
     word = model.quote(row.text)
-    return (word,) if word and word in shown else ()
+    return (as_it_stands(word, shown),) if word and word in shown else ()
 
 
 _MAX_QUOTE: Final = 32
+#: Texts of rows come back in each epoch; policies are new each time, and a long run would keep them all.
+_KEPT_TEXTS: Final = 200_000
 
 
 def _copies(row: Row) -> float:
@@ -158,7 +166,7 @@ class Formatter:
         self.template = template
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
-        self._known: dict[str, list[int]] = {}
+        self._encode = lru_cache(maxsize=_KEPT_TEXTS)(self._encoded)
         vocabulary = tokenizer.get_vocab()
         merges = json.loads(tokenizer.to_str())["model"]["merges"]
         self._parts = {vocabulary[a + b]: (vocabulary[a], vocabulary[b]) for a, b in merges}
@@ -170,16 +178,27 @@ class Formatter:
     def _segment(self, segment: Segment) -> list[int]:
         if isinstance(segment, Control):
             return [self._tokenizer.token_to_id(segment.token)]
-        found = self._known.get(segment.text)
-        if found is None:
-            found = self._known[segment.text] = self._tokenizer.encode(segment.text, add_special_tokens=False).ids
-        return found
+        return self._encode(segment.text)
+
+    def _encoded(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, add_special_tokens=False).ids  # type: ignore[no-any-return]
 
     def prompt_ids(self, wording: Wording, row: Row, *, reasoning: bool) -> list[int]:
         """Return the prompt of one call, up to where the model writes."""
         message = message_of(row)
         shared = self.ids(prompt.prefix(self.template, wording.panel, row.role))
         return shared + self.ids(prompt.suffix(self.template, message, reasoning=reasoning))
+
+    def policy_hints(self, wording: Wording) -> list[Hint]:
+        """Return what each category and clause asks, by its node, after the prompt's first token."""
+        offsets = self._tokenizer.encode(prompt.policy_text(wording.panel), add_special_tokens=False).offsets
+        return list(hints.of_policy(wording, offsets, 1))
+
+    def text_hints(self, sample: Sample, trie: Trie, first: int, gold: float) -> list[Hint]:
+        """Return what is known of a text, at its end and where the label is given at once."""
+        end = trie.tokens.index(self.ids(prompt.opening(self.template, reasoning=True))[0])
+        opened = len(self.ids(prompt.opening(self.template, reasoning=False)))
+        return [hints.of_row(sample, gold, first + node) for node in (end - 1, end + opened - 1)]
 
     def answer_ids(self, label: Label, cited: Sequence[str]) -> list[int]:
         """Return label, ids and end as the model is to write them."""
@@ -202,6 +221,14 @@ class Formatter:
             traced = self._thought(rng, wording, sample, how) + self._answer(wording, row, how.after, sure)
             made.append(_example(start + self._opened(reasoning=True) + traced, len(asked)))
         return made
+
+    def about_nothing(self, rng: random.Random, wording: Wording) -> Example:
+        """Return the reasoning about no message, for the ids that it copies; decisions count for nothing."""
+        senses = [*wording.senses, *(sense for _, sense in wording.clauses)]
+        known = {key: False for sense in senses for key in sense.any_of}
+        sample = Sample(row=Row(source="", place="", text="", known=known), quotes={})
+        thought = self._thought(rng, wording, sample, Teaching(decision=0.0))
+        return _example(self._opened(reasoning=True) + thought, 0)
 
     def _opened(self, *, reasoning: bool) -> list[_Step]:
         return [_Step(token, 0.0) for token in self.ids(prompt.opening(self.template, reasoning=reasoning))]
@@ -302,7 +329,16 @@ def families(
         for asked in filter(None, (wording, exchanged(wording))):
             shared = formatter.ids(prompt.prefix(formatter.template, asked.panel, group[0].row.role))
             made = [formatter.examples(rng, asked, sample, lm_weight=weight, how=how) for sample in group]
-            yield family(len(shared), made, weight)
+            one = family(len(shared), made, weight)
+            yield _hinted(one, formatter, asked, group, how.gold) if how.hints else one
+
+
+def _hinted(one: Family, formatter: Formatter, asked: Wording, group: Sequence[Sample], gold: float) -> Family:
+    found, first = formatter.policy_hints(asked), len(one.prefix)
+    for sample, trie in zip(group, one.branches, strict=True):
+        found += formatter.text_hints(sample, trie, first, gold)
+        first += len(trie)
+    return msgspec.structs.replace(one, hints=found)
 
 
 def asked_of(

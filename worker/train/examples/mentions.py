@@ -17,7 +17,7 @@ import msgspec
 from worker.judge.placeholders import mask
 from worker.policy.model import Panel
 from worker.train.data.labels import Sense, one
-from worker.train.examples.sample import Sample
+from worker.train.examples.sample import Sample, as_it_stands
 from worker.train.policies.wording import Entry, Wording, assemble, by_clauses, category
 
 #: Labels that hold for one group only.
@@ -91,7 +91,8 @@ def practise(
 def _labelled(sample: Sample, words: dict[str, str], asked: Sequence[Sequence[str]]) -> Sample:
     known, quotes = dict(sample.row.known), dict(sample.quotes)
     for place, wanted in enumerate(asked):
-        met = tuple(words[word] for word in wanted if word in words)
+        shown = mask(sample.row.text)[0]
+        met = tuple(as_it_stands(words[word], shown) for word in wanted if word in words)
         known[f"{PREFIX}{place}"] = bool(met)
         quotes[f"{PREFIX}{place}"] = met
     return msgspec.structs.replace(sample, row=msgspec.structs.replace(sample.row, known=known), quotes=quotes)

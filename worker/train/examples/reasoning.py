@@ -3,8 +3,13 @@
 It walks the policy in order, says of each category whether it is met, names the clause that decides it
 and words that stand in the text, and ends with the conclusion that the template's pattern finds:
 
-    S9 met by S9/v1, "claim your prize"; U7 not met; so unsafe.
-    S9 not met, S9/a1 allows it; U7 not met; so safe.
+    S9 met by S9/v1, " claim your prize"
+    U7 not met
+    so unsafe.
+
+An id begins a line, as it does in the policy, and a quote keeps the space before its first word: so both are
+the very tokens that are copied. With another sign before them they are other tokens, and ids that were
+never met came out wrong more often than right.
 
 The decision comes right after the id, whether the category is met or not, so that the word before it
 never tells. A clause is named only where it covers just what a label says: which of a category's
@@ -76,15 +81,14 @@ def segments(
     values = wording.values(known)
     made: list[Segment] = []
     for place, (category, sense) in enumerate(zip(wording.panel.categories, wording.senses, strict=True)):
-        lead = "" if not place else " " if made[-1][0] == _AS_NEXT else "; "
-        made.append((lead + category.id, False))
+        made.append((("\n" if place else "") + category.id, False))
         if values[place]:
             made += [(MET, True), (_evidence(rng, wording, category, sense, known, quotes), False)]
         elif len(values) > SPELT_OUT and not any(values[place : place + 2]) and place + 1 < len(values):
             made.append((_AS_NEXT, True))
         else:
             made += [(NOT_MET, True), (_exception(wording, category, known), False)]
-    made.append((f"; so {label_of(wording, known)}.", False))
+    made.append((f"\nso {label_of(wording, known)}.", False))
     return list(_joined(made))
 
 

@@ -13,3 +13,8 @@ class Sample(Struct, frozen=True, kw_only=True):
     row: Row
     quotes: dict[str, tuple[str, ...]]
     taught: dict[str, float] = {}
+
+
+def as_it_stands(quote: str, text: str) -> str:
+    """Return a quote with the space that stands before it in the text: copied, it is the same tokens."""
+    return f" {quote}" if f" {quote}" in text else quote

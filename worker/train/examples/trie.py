@@ -14,6 +14,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from worker.train.examples.hints import Hint
+
 
 class Example(Struct, frozen=True, kw_only=True):
     """One sequence.
@@ -95,6 +97,7 @@ class Family(Struct, frozen=True, kw_only=True):
     prefix: Sequence[int]
     branches: Sequence[Trie]
     lm_weight: float = 0.0
+    hints: Sequence[Hint] = ()
 
     def __len__(self) -> int:
         """Count the nodes."""

@@ -25,7 +25,9 @@ class Progress(Struct, kw_only=True):
     decayed: bool = False
 
 
-def save(folder: Path, model: Any, optimizer: Any, progress: Progress, shape: dict[str, Any]) -> None:
+def save(
+    folder: Path, model: Any, optimizer: Any, progress: Progress, shape: dict[str, Any], heads: Any = None
+) -> None:
     """Write a checkpoint; an earlier one stays whole until the new one is."""
     state = {
         "model": model.state_dict(),
@@ -34,6 +36,8 @@ def save(folder: Path, model: Any, optimizer: Any, progress: Progress, shape: di
         "shape": shape,
         "random": torch.get_rng_state(),
     }
+    if heads is not None:
+        state["heads"] = heads.state_dict()
     part = folder / f"{FILE_NAME}.part"
     torch.save(state, part)
     part.replace(folder / FILE_NAME)

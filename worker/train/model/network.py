@@ -15,7 +15,16 @@ MAX_POSITIONS: Final = 1024
 _BARRED: Final = -1e4
 
 
-def build(vocab_size: int, end_id: int, pad_id: int, seed: int, *, layers: int = 5, hidden: int = 256) -> Any:
+def build(
+    vocab_size: int,
+    end_id: int,
+    pad_id: int,
+    seed: int,
+    *,
+    layers: int = 5,
+    hidden: int = 256,
+    rope_theta: float = 10_000.0,
+) -> Any:
     """Build an untrained model; the same seed gives the same weights."""
     torch.manual_seed(seed)
     config = Qwen2Config(
@@ -27,7 +36,7 @@ def build(vocab_size: int, end_id: int, pad_id: int, seed: int, *, layers: int =
         num_key_value_heads=max(1, hidden // 128),
         max_position_embeddings=MAX_POSITIONS,
         tie_word_embeddings=True,
-        rope_theta=10_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": rope_theta},
         bos_token_id=None,
         eos_token_id=end_id,
         pad_token_id=pad_id,
@@ -42,8 +51,11 @@ def parameters(model: Any) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def states(model: Any, batch: Batch, dropout: float = 0.0) -> Tensor:
-    """Return the hidden state of every node, (nodes, hidden): Qwen2's forward pass over packed nodes."""
+def states(model: Any, batch: Batch, dropout: float = 0.0, layers: list[Tensor] | None = None) -> Tensor:
+    """Return the hidden state of every node, (nodes, hidden): Qwen2's forward pass over packed nodes.
+
+    ``layers`` is filled with the states after each layer.
+    """
     decoder = model.model
     stream = functional.embedding(batch.ids, decoder.embed_tokens.weight)
     stream = functional.dropout(stream, dropout, dropout > 0)
@@ -55,6 +67,8 @@ def states(model: Any, batch: Batch, dropout: float = 0.0) -> Tensor:
         inner, mlp = _norm(layer.post_attention_layernorm, stream), layer.mlp
         made = mlp.down_proj(functional.silu(mlp.gate_proj(inner)) * mlp.up_proj(inner))
         stream = stream + functional.dropout(made, dropout, dropout > 0)
+        if layers is not None:
+            layers.append(stream)
     return _norm(decoder.norm, stream)
 
 
@@ -97,7 +111,12 @@ def _turn(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def loss(model: Any, batch: Batch, dropout: float = 0.0) -> Tensor:
     """Return the weighted mean cross-entropy; the vocabulary is scored at targets only."""
-    found = states(model, batch, dropout).index_select(0, batch.places)
+    return verdict_loss(model, batch, states(model, batch, dropout))
+
+
+def verdict_loss(model: Any, batch: Batch, stream: Tensor) -> Tensor:
+    """Return the weighted mean cross-entropy of the targets, given the states of all nodes."""
+    found = stream.index_select(0, batch.places)
     total: Tensor = _Entropy.apply(found, model.lm_head.weight, batch.targets, batch.weights)  # type: ignore[no-untyped-call]
     return total / batch.weights.sum()
 

@@ -1,4 +1,7 @@
-"""P(unsafe) of a model in training, at the place where serving reads it: right after the verdict's opening."""
+"""How sure a model in training is, at the place where serving reads it: right after the verdict's opening.
+
+After a reasoning P(unsafe) is 0 or 1 to all digits; the log odds keep the order there.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,23 @@ _BATCH: Final = 16
 
 def p_unsafe(model: Any, formatter: Formatter, prompts: Sequence[Sequence[int]]) -> list[float]:
     """Return P(unsafe) against P(safe) as the token after each prompt."""
+    found: list[float] = torch.tensor(log_odds(model, formatter, prompts)).sigmoid().tolist()
+    return found
+
+
+def log_odds(model: Any, formatter: Formatter, prompts: Sequence[Sequence[int]]) -> list[float]:
+    """Return the log odds of unsafe against safe as the token after each prompt."""
     first = [formatter.answer_ids("safe", ())[0], formatter.answer_ids("unsafe", ())[0]]
-    scores = [0.0] * len(prompts)
+    odds = [0.0] * len(prompts)
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
     for start in range(0, len(order), _BATCH):
         chosen = order[start : start + _BATCH]
         batch = collate([_single(prompts[place], first[0]) for place in chosen]).to(model.device)
         with torch.inference_mode():
             logits = model.lm_head(network.states(model, batch)[batch.places]).float()[:, first]
-        for place, score in zip(chosen, logits.softmax(-1)[:, 1].tolist(), strict=True):
-            scores[place] = score
-    return scores
+        for place, one in zip(chosen, (logits[:, 1] - logits[:, 0]).tolist(), strict=True):
+            odds[place] = one
+    return odds
 
 
 def _single(ids: Sequence[int], target: int) -> Family:
@@ -71,5 +80,10 @@ def reason(model: Any, formatter: Formatter, cases: Sequence[tuple[Wording, Row]
 
 def after_reasoning(model: Any, formatter: Formatter, reasoned: Sequence[Sequence[int]]) -> list[float]:
     """Return P(unsafe) after each reasoning."""
+    return p_unsafe(model, formatter, opened(formatter, reasoned))
+
+
+def opened(formatter: Formatter, reasoned: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return each prompt and reasoning with the verdict's opening, where scores are read."""
     opening = formatter.ids(prompt.verdict_opening(formatter.template))
-    return p_unsafe(model, formatter, [[*ids, *opening] for ids in reasoned])
+    return [[*ids, *opening] for ids in reasoned]

@@ -34,14 +34,14 @@ _PART_SIZES: Final = (0.3, 0.35, 0.35)
 _SIZES: Final = (0.45, 0.28, 0.14, 0.07, 0.04, 0.02)
 #: How policies are varied, and how often. A kind that the row's labels do not allow becomes a plain one.
 KINDS: Final[dict[str, float]] = {
-    "plain": 0.26,
+    "plain": 0.2,
     "absent": 0.19,
     "opaque": 0.06,
     "clauses": 0.12,
-    "swapped": 0.12,
+    "swapped": 0.16,
     "narrowed": 0.14,
     "widened": 0.05,
-    "misnamed": 0.06,
+    "misnamed": 0.08,
 }
 _WITH_OWN: Final = 0.9
 #: How often a policy without the row's own concepts asks for another one; else it has topics alone.
@@ -107,6 +107,7 @@ def draw(
     allowed: frozenset[frozenset[str]],
     own: Sequence[str],
     group: Sequence[Mapping[str, bool]] = (),
+    kinds: Mapping[str, float] = KINDS,
 ) -> Wording:
     """Draw a policy over known labels only; most have a concept of ``own``, and in ``absent`` ones it is missing.
 
@@ -118,13 +119,14 @@ def draw(
         group: the labels of the rows that will share the policy, if they are to steer narrowing: it is rarer
             where no row is in the concept, and parts that split those that are come first. Both bring the
             share of unsafe rows under narrowed policies nearer to a half.
+        kinds: how often each kind of policy is drawn.
 
     Raises:
         ValueError: no allowed set is known.
 
     """
     concepts, parts = _usable(frozenset(known), allowed)
-    kind = rng.choices(tuple(KINDS), tuple(KINDS.values()))[0]
+    kind = rng.choices(tuple(kinds), tuple(kinds.values()))[0]
     if kind == "absent":
         others = [keys for keys in concepts if keys.isdisjoint(own)]
         keys = _concepts(rng, others, own) if others and rng.random() < _OTHERS_ASKED else []

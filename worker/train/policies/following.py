@@ -29,6 +29,7 @@ HOLDS: Final = ("unrelated_removed", "renamed", "opaque", "reordered")
 CONTROLS: Final = ("narrowed_kept", "widened_kept", "definitions_swapped_kept")
 KINDS: Final = (*FLIPS, *CONTROLS, *HOLDS)
 REORDERS: Final = 5
+_RETURNED: Final = "returned"
 _MAX_PARTS: Final = 2
 #: A label of a source is asked only if both values are there and each has such a share of the rows.
 _MIN_SHARE: Final = 0.02
@@ -44,6 +45,7 @@ class Pair(Struct, frozen=True, kw_only=True):
         row: the row; its labels tell every category of all the policies.
         before: the policy as it was.
         afters: the changed policy; several where the worst of them counts.
+        full: the policy under which it shows whether a model knows the row; None where that is ``before``.
 
     """
 
@@ -52,6 +54,7 @@ class Pair(Struct, frozen=True, kw_only=True):
     row: Row
     before: Wording
     afters: tuple[Wording, ...]
+    full: Wording | None = None
 
 
 class _Case(Struct, frozen=True, kw_only=True):
@@ -82,7 +85,8 @@ def pairs(rows: Sequence[Row], rng: random.Random, limit: int) -> list[Pair]:
 
 def _pair(kind: str, case: _Case, policies: Sequence[Wording]) -> Pair:
     before, *afters = policies
-    return Pair(kind=kind, flip=kind in FLIPS, row=case.row, before=before, afters=tuple(afters))
+    full = afters.pop() if kind == _RETURNED else None
+    return Pair(kind=kind, flip=kind in FLIPS, row=case.row, before=before, afters=tuple(afters), full=full)
 
 
 def listed_baseline(pair: Pair) -> tuple[Label, ...]:
@@ -247,10 +251,11 @@ def _removed(draft: _Draft, case: _Case) -> list[Wording]:
 
 
 def _returned(draft: _Draft, case: _Case) -> list[Wording]:
-    """Bring a category back into a policy that had lost it, with an id that says nothing."""
+    """Bring a category back into a policy that had lost it, with an opaque id; the full policy comes last."""
     others = draft.unmet(case, 1)
+    full = draft.policy(draft.among(draft.entry(case.key), others))
     back = _changed(draft.entry(case.key), id=draft.free())
-    return [draft.policy(others), draft.policy(draft.among(back, others))]
+    return [draft.policy(others), draft.policy(draft.among(back, others)), full]
 
 
 def _changed(entry: Entry, **fields: str) -> Entry:

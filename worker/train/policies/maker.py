@@ -15,6 +15,8 @@ MAX_CATEGORIES: Final = 6
 #: A study policy has at most 96 tokens; a piece is a little less than a token.
 MAX_PIECES: Final = 72
 _OPAQUE_ID: Final = 0.12
+#: How often an id is one that no other policy has: where ids are few, they are named from memory and not read.
+_MADE_UP_ID: Final = 0.35
 _OPAQUE_NAME: Final = 0.7
 _OTHER_WORDS: Final = 0.5
 _DEFINITION: Final = 0.6
@@ -88,10 +90,15 @@ class Maker:
     def _id(self, key: str) -> str:
         """Return an id of a concept or part: the canonical one, another one, or an opaque one."""
         ids = TRAINING.words[key].ids
-        made = self.rng.choice(ids) if self.rng.random() < _OTHER_WORDS else ids[0]
-        return self._free("" if self.opaque_ids else made)
+        return self._called(self.rng.choice(ids) if self.rng.random() < _OTHER_WORDS else ids[0])
 
-    def _free(self, wanted: str) -> str:
+    def _called(self, usual: str) -> str:
+        """Return an id: the usual one, a made-up one, or in a policy of opaque ids one of these."""
+        if self.opaque_ids:
+            return self._free()
+        return self._free(TRAINING.made_up_id(self.rng) if self.rng.random() < _MADE_UP_ID else usual)
+
+    def _free(self, wanted: str = "") -> str:
         """Return the id, or an opaque one if it is empty or the policy has it already."""
         while not wanted or wanted in self.taken:
             wanted = TRAINING.opaque_id(self.rng)
@@ -205,7 +212,7 @@ class Maker:
             return entries
         count = min(room, self.rng.choices((1, 2, 3), _TOPIC_COUNTS)[0])
         for topic in self.rng.sample(TRAINING.topics, count):
-            topic_id = self._free("" if self.opaque_ids else topic.id)
+            topic_id = self._called(topic.id)
             definition = topic.definition if self.rng.random() < _TOPIC_DEFINED else ""
             made = Entry(category=category(topic_id, topic.name, definition), sense=NEVER, loose=True)
             entries.insert(self.rng.randint(0, len(entries)), made)

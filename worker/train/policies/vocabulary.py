@@ -15,6 +15,9 @@ from worker.train.policies.concept import Concept, Topic
 _OWN_OPPOSITE: Final = 0.35
 _REST: Final = 0.2
 _AS_NAMED: Final = 0.3
+_SPOKEN: Final = 0.4
+_VOWELS: Final = "AEIOU"
+_TWO_DIGITS: Final = 10
 
 
 class Vocabulary(Struct, frozen=True, kw_only=True, dict=True):
@@ -79,6 +82,15 @@ class Vocabulary(Struct, frozen=True, kw_only=True, dict=True):
     def opaque_id(self, rng: random.Random) -> str:
         """Return an id that says nothing."""
         return f"{rng.choice(self.letters)}{rng.randint(*self.numbers)}"
+
+    def made_up_id(self, rng: random.Random) -> str:
+        """Return an id as authors make them: what can be spoken, or some letters and a number of two digits."""
+        if rng.random() < _SPOKEN:
+            vowels = [letter for letter in self.letters if letter in _VOWELS]
+            others = [letter for letter in self.letters if letter not in _VOWELS]
+            return "".join(rng.choice(others) + rng.choice(vowels) for _ in range(rng.choice((2, 3))))
+        letters = "".join(rng.choice(self.letters) for _ in range(rng.choice((2, 3, 4))))
+        return f"{letters}{rng.randint(_TWO_DIGITS, self.numbers[1])}"
 
     def opaque_name(self, rng: random.Random, category_id: str) -> str:
         """Return a name that says nothing, for an id."""

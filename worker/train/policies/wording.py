@@ -142,38 +142,32 @@ def exchanged(wording: Wording) -> Wording | None:
         where the policy has no such category.
 
     """
-    covered = dict(wording.clauses)
-    pairs = zip(wording.panel.categories, wording.senses, strict=True)
-    changed = [_exchanged(shown, sense, covered) for shown, sense in pairs]
-    if not any(told for _, _, told in changed):
+    entries = _entries(wording)
+    turned = [_turned(entry) for entry in entries]
+    if turned == entries:
         return None
-    told = dict(clause for _, _, clauses in changed for clause in clauses)
-    kept = [(name, sense) for name, sense in wording.clauses if name.partition("/")[0] not in _owners(told)]
-    panel = msgspec.structs.replace(wording.panel, categories=tuple(shown for shown, _, _ in changed))
-    return Wording(
-        panel=panel,
-        senses=tuple(sense for _, sense, _ in changed),
-        kind=wording.kind,
-        clauses=(*kept, *told.items()),
-    )
+    return assemble(turned, wording.kind, [prose.text for prose in wording.panel.prose])
 
 
-def _owners(clauses: Iterable[str]) -> set[str]:
-    return {name.partition("/")[0] for name in clauses}
+def _entries(wording: Wording) -> list[Entry]:
+    """Take a policy apart again."""
+    covered: dict[str, list[tuple[str, Sense]]] = {shown.id: [] for shown in wording.panel.categories}
+    for name, sense in wording.clauses:
+        owner, _, clause_id = name.partition("/")
+        covered[owner].append((clause_id, sense))
+    pairs = zip(wording.panel.categories, wording.senses, strict=True)
+    return [Entry(category=shown, sense=sense, clauses=tuple(covered[shown.id])) for shown, sense in pairs]
 
 
-def _exchanged(
-    shown: EffectiveCategory, sense: Sense, covered: Mapping[str, Sense]
-) -> tuple[EffectiveCategory, Sense, tuple[tuple[str, Sense], ...]]:
-    """Return a category with its two clauses exchanged, its new sense, and what its clauses cover now."""
+def _turned(entry: Entry) -> Entry:
+    """Exchange the two clauses of a category, or return it as it is where they do not say it whole."""
+    shown, sense = entry.category, entry.sense
     opposite = Sense(sense.any_of, negated=not sense.negated)
-    sides = [covered.get(f"{shown.id}/{clause.id}") for clause in (*shown.violates, *shown.allowed)]
-    if len(shown.violates) != 1 or sides != [sense, opposite]:
-        return shown, sense, ()
-    barred, free = shown.violates[0], shown.allowed[0]
-    violates, allowed = _moved(free, "v"), _moved(barred, "a")
+    if len(shown.violates) != 1 or [covers for _, covers in entry.clauses] != [sense, opposite]:
+        return entry
+    violates, allowed = _moved(shown.allowed[0], "v"), _moved(shown.violates[0], "a")
     made = msgspec.structs.replace(shown, violates=(violates,), allowed=(allowed,))
-    return made, opposite, ((f"{shown.id}/{violates.id}", opposite), (f"{shown.id}/{allowed.id}", sense))
+    return Entry(category=made, sense=opposite, clauses=((violates.id, opposite), (allowed.id, sense)))
 
 
 def _moved(clause: Clause, side: str) -> Clause:

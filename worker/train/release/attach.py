@@ -11,6 +11,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
+from worker.errors import TrainError
 from worker.judge import calibration as calibrations
 from worker.judge import coverage as coverages
 from worker.judge.calibration import Calibration, load_calibration
@@ -19,14 +20,18 @@ from worker.judge.fingerprint import file_digests, model_key
 from worker.judge.papers import COMMERCIAL
 from worker.judge.template import load_template
 from worker.train.data.rows import Row, non_commercial
+from worker.train.evaluation.report import Report
+from worker.train.evaluation.targets import targets
 from worker.train.policies.wordings import CONCEPTS
 from worker.train.release import card, reliability
 from worker.train.release.calibrate import fit_method
-from worker.train.release.coverage import Count, counts, coverage, measured_counts
+from worker.train.release.coverage import Count, counts, coverage, measured_counts, with_tests
 from worker.train.release.judged_rows import RawScores
 
 METRICS_FILE: Final = "metrics.json"
+_HELD_TO: Final = "held_to"
 _SPLIT: Final = "calib"
+_TEST: Final = "test"
 
 
 class Learnt(Struct, frozen=True, kw_only=True):
@@ -59,6 +64,8 @@ def key_of(folder: Path) -> str:
 def attach(folder: Path, raw: RawScores, seed: int) -> Calibration:
     """Fit a calibration on raw scores; write it, its picture, and the card anew. An earlier one is replaced.
 
+    What the card says of an evaluation goes, since that was of other scores.
+
     Raises:
         TrainError: no row has a score.
 
@@ -76,8 +83,72 @@ def attach(folder: Path, raw: RawScores, seed: int) -> Calibration:
     )
     _write(folder / calibrations.FILE_NAME, made)
     reliability.draw(folder / reliability.FILE_NAME, made, raw.scored)
+    _change(folder, {})
     write_card(folder)
     return made
+
+
+def attach_targets(folder: Path, report: Report) -> None:
+    """Write into a model's card what it is held to and what it reached, with either kind of score.
+
+    Test rows say which categories were tested, too: verdicts name the others as ``unevaluated``.
+
+    Raises:
+        TrainError: the folder has no card of ours.
+
+    """
+    check_card(folder)
+    facts, sets = report.facts, figures_of(report)
+    found = {
+        "date": facts.date.date(),
+        "split": facts.split,
+        "rows_limit": facts.rows_limit,
+        "seed": facts.seed,
+        "engine": facts.engine,
+        "calibrated": facts.calibration is not None,
+        "targets": {method: targets(report, method) for method in sorted(report.quality)},
+        "sets": sets,
+    }
+    _change(folder, {_HELD_TO: msgspec.to_builtins(found)})
+    covered = load_coverage(folder, key_of(folder))
+    if facts.split == _TEST and covered is not None:
+        _write(folder / coverages.FILE_NAME, with_tests(covered, measured_counts(sets)))
+    write_card(folder)
+
+
+def figures_of(report: Report) -> dict[str, dict[str, Any]]:
+    """Return what a card says of each set and category: rows, and by kind of score macro-F1 and average precision."""
+    found: dict[str, dict[str, Any]] = {}
+    for method, table in sorted(report.quality.items()):
+        for name, one in table.by_set.items():
+            entry = found.setdefault(name, {"rows": one.rows, "unsafe": one.unsafe})
+            entry[method] = {"macro_f1": one.macro_f1, "average_precision": one.average_precision}
+    return found
+
+
+def check_card(folder: Path) -> None:
+    """Check that a card could be written.
+
+    Raises:
+        TrainError: the folder holds no figures, so it has no card of ours.
+
+    """
+    if not (folder / METRICS_FILE).is_file():
+        text = f"{folder} holds no {METRICS_FILE}; only a model of 'rsafe train sft' has a card to write into"
+        raise TrainError(text)
+
+
+def _change(folder: Path, held_to: dict[str, Any]) -> None:
+    """Replace what an evaluation found; a folder without facts of ours keeps none."""
+    path = folder / METRICS_FILE
+    if path.is_file():
+        facts = orjson.loads(path.read_bytes())
+        facts.pop(_HELD_TO, None)
+        _write_facts(folder, facts | held_to)
+
+
+def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    (folder / METRICS_FILE).write_bytes(orjson.dumps(facts, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def write_papers(folder: Path, facts: dict[str, Any], trained_on: Learnt) -> None:
@@ -88,10 +159,9 @@ def write_papers(folder: Path, facts: dict[str, Any], trained_on: Learnt) -> Non
     """
     _mark(folder / "config.json", commercial=not trained_on.non_commercial)
     key = key_of(folder)
-    tested = measured_counts(facts["measured"].get("test", {}).get("direct", {}))
-    _write(folder / coverages.FILE_NAME, coverage(key, facts["date"], CONCEPTS, trained_on.rows, tested))
+    _write(folder / coverages.FILE_NAME, coverage(key, facts["date"], CONCEPTS, trained_on.rows))
     whole = facts | {"fingerprint": key, "learnt": msgspec.to_builtins(trained_on)}
-    (folder / METRICS_FILE).write_bytes(orjson.dumps(whole, option=orjson.OPT_INDENT_2) + b"\n")
+    _write_facts(folder, whole)
     write_card(folder)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from worker.judge.calibration import Calibration, Method
 from worker.judge.coverage import Coverage, Covered
 from worker.train.data.sources import FOLDER_SOURCES, SOURCES, Source
 
+_KINDS: Final = {"macro-F1": "macro_f1", "AP": "average_precision"}
 _CARD: Final = """\
 # {name}
 
@@ -36,7 +37,7 @@ model of the training split), not written by people or by another model.
 
 ## How it was trained
 `rsafe train sft --max-minutes {minutes:g} --seed {seed} --threads {threads}`, exported {date}: {steps:,} steps,
-{nodes:,} tokens, {epochs} passes over the data begun, {spent:.0f} minutes of training on a CPU. Its
+{nodes:,} tokens, {epochs} passes over the data begun, {spent:.0f} minutes of training on a CPU.{averaged} Its
 prompt is `rsafe.toml` in this folder; the worker serves with the same file.
 
 ## What it was tested on
@@ -48,6 +49,9 @@ context, text, pair) is in no training row; policy: the one category, in its can
 average precision, of P(unsafe) before reasoning (direct) and after it (trace).
 
 {figures}
+
+## What it is held to
+{held_to}
 
 ## Calibration
 {calibration}
@@ -88,13 +92,23 @@ def render(facts: Mapping[str, Any], coverage: Coverage | None = None, calibrati
         nodes=progress["nodes"],
         epochs=progress["epoch"] + 1,
         spent=progress["elapsed_s"] / 60,
+        averaged=_averaged(facts.get("averaged", ())),
         sets=len(used),
         sources="\n".join(f"- {source.title} ({source.licence}): {source.origin}" for source in used),
         coverage=_coverage(coverage) if coverage else "Nothing says what it was tested on.",
         figures=_figures(facts["measured"]),
+        held_to=_held_to(facts["held_to"]) if "held_to" in facts else "Not measured.",
         calibration=_calibration(calibration) if calibration else "None: scores are raw.",
         extraction=_extraction(facts.get("extraction")),
     )
+
+
+def _averaged(steps: Sequence[int]) -> str:
+    """Name the states whose mean the weights are, where there are several."""
+    if len(steps) < 2:  # noqa: PLR2004 - a mean is of two or more
+        return ""
+    named = ", ".join(f"{step:,}" for step in steps)
+    return f"\nIts weights are the mean of {len(steps)} states of that run, after {named} steps (arXiv 2203.05482)."
 
 
 def _used(facts: Mapping[str, Any]) -> list[Source]:
@@ -154,6 +168,40 @@ def _figures(measured: Mapping[str, Any]) -> str:
             counted = [str(one["rows"]), str(one["unsafe"])]
             rows.append([split, name.replace("/", " / "), *counted, *precision, f"{trace['accuracy']:.2f}"])
     return _table(head, rows)
+
+
+def _held_to(found: Mapping[str, Any]) -> str:
+    limit = f"at most {found['rows_limit']} rows of each set and category" if found["rows_limit"] else "all rows"
+    scores = f"{'calibrated' if found['calibrated'] else 'raw'} scores"
+    text = (
+        f"By `rsafe eval` through the worker's engine on split `{found['split']}` ({found['date']}, {limit}, seed "
+        f"{found['seed']},\n{found['engine']}, {scores}); brackets hold 95 % intervals."
+    )
+    parts = [f"Score `{method}`:\n\n{_targets(one)}" for method, one in found["targets"].items()]
+    return "\n\n".join([text, *parts, _sets(found["sets"], list(found["targets"]))])
+
+
+def _targets(found: Iterable[Mapping[str, Any]]) -> str:
+    rows = [(one["figure"], one["asked"], one["found"], "yes" if one["met"] else "**no**") for one in found]
+    return _table(("figure", "asked", "found", "reached"), rows)
+
+
+def _sets(found: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) -> str:
+    kinds = {f"{title} {method}": (method, kind) for method in methods for title, kind in _KINDS.items()}
+    rows = [
+        (
+            name,
+            str(one["rows"]),
+            str(one["unsafe"]),
+            *(_interval(one.get(method, {}).get(kind)) for method, kind in kinds.values()),
+        )
+        for name, one in found.items()
+    ]
+    return _table(("set / category", "rows", "unsafe", *kinds), rows)
+
+
+def _interval(found: Mapping[str, float] | None) -> str:
+    return f"{found['value']:.2f} ({found['low']:.2f} to {found['high']:.2f})" if found else "-"
 
 
 def _calibration(calibration: Calibration) -> str:

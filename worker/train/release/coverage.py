@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from worker.judge.coverage import Coverage, Covered
 from worker.train.data.rows import Row
@@ -64,33 +64,40 @@ def coverage(
     date: str,
     concepts: Mapping[str, Concept],
     trained: Mapping[str, Count],
-    tested: Mapping[str, Count],
 ) -> Coverage:
-    """Say what is covered.
+    """Say what is covered; nothing is tested yet (``with_tests``).
 
     Args:
         model: the folder's ``model_key``.
         date: the day, ISO 8601.
         concepts: what can be trained, with the ids and names that policies use for it.
         trained: training rows by concept; parts of a concept are left out.
-        tested: test rows by concept.
 
     """
-    known = [_concept(item, trained.get(key, _NONE), tested.get(key, _NONE)) for key, item in concepts.items()]
+    known = [_concept(item, trained.get(key, _NONE)) for key, item in concepts.items()]
     others = [_rsafe(*entry) for entry in RSAFE if entry[1] not in concepts]
     return Coverage(model=model, date=date, categories=(*known, *others))
 
 
-def _concept(concept: Concept, trained: Count, tested: Count) -> Covered:
+def with_tests(found: Coverage, tested: Mapping[str, Count]) -> Coverage:
+    """Put the rows that a model was tested on into its coverage."""
+    return structs.replace(
+        found, categories=tuple(_tested(item, tested.get(item.concept, _NONE)) for item in found.categories)
+    )
+
+
+def _tested(item: Covered, tested: Count) -> Covered:
+    enough = tested.rows >= MIN_TEST_ROWS and 0 < tested.unsafe < tested.rows
+    return structs.replace(item, test_rows=tested.rows, test_unsafe=tested.unsafe, tested=enough)
+
+
+def _concept(concept: Concept, trained: Count) -> Covered:
     return Covered(
         concept=concept.key,
         ids=concept.ids,
         names=concept.names,
         train_rows=trained.rows,
         train_unsafe=trained.unsafe,
-        test_rows=tested.rows,
-        test_unsafe=tested.unsafe,
-        tested=tested.rows >= MIN_TEST_ROWS and 0 < tested.unsafe < tested.rows,
         supported=concept.key not in MINORS,
         note=_note(concept.key, trained),
     )

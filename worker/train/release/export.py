@@ -13,46 +13,48 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
-from worker.errors import TrainError
 from worker.judge.template import FILE_NAME as TEMPLATE_NAME
 from worker.train import curve
 from worker.train.data.rows import Row
 from worker.train.evaluate import cases, direct_scores, table, trace_scores
 from worker.train.examples.format import Formatter
 from worker.train.examples.tokenizer import check_labels, save_tokenizer
-from worker.train.model import checkpoint, network
+from worker.train.model import network
 from worker.train.recipe import TEMPLATE_FILE, Ready, load_demo_template
 from worker.train.release.attach import Learnt, today, write_papers
+from worker.train.release.average import mean_weights, read_states, tokenizer_of
 from worker.train.release.canaries import Canary, make
 from worker.train.release.extraction import Attack, Report, canary_secrets, check, training_secrets
 from worker.train.release.limits import check_digits, check_parameters, check_size
-from worker.train.sft import LOG_FILE, TOKENIZER_FILE
+from worker.train.sft import LOG_FILE
 
 _MILLION: Final = 1e6
 
 
 class Trained:
-    """A checkpoint that is read back, with its tokenizer and template."""
+    """A checkpoint that is read back, with its tokenizer and template.
 
-    def __init__(self, run: Path) -> None:
-        """Read a run's folder.
+    Attributes:
+        averaged: after how many steps the states were whose mean it is; one for a single state.
+
+    """
+
+    def __init__(self, run: Path, others: Sequence[Path] = ()) -> None:
+        """Read a run's folder; the weights are the mean of its state and of those of ``others``.
 
         Raises:
-            TrainError: there is no checkpoint or no tokenizer in it.
+            TrainError: there is no checkpoint or no tokenizer in one, or they are not of one run.
 
         """
-        folder = run if run.is_dir() else run.parent
-        state = checkpoint.load(run)
-        tokenizer = folder / TOKENIZER_FILE
-        if not tokenizer.is_file():
-            text = f"{tokenizer} is missing; a checkpoint is exported from the folder that its run wrote"
-            raise TrainError(text)
-        self.folder = folder
+        states = read_states([run, *others])
+        tokenizer = tokenizer_of(run)
+        self.folder = tokenizer.parent
         self.template = load_demo_template()
         self.tokenizer: Any = Tokenizer.from_file(str(tokenizer))
-        self.progress: dict[str, Any] = state["progress"]
-        self.model = network.build(seed=0, **state["shape"])
-        self.model.load_state_dict(state["model"])
+        self.progress: dict[str, Any] = states[0]["progress"]
+        self.averaged = tuple(sorted(state["progress"]["step"] for state in states))
+        self.model = network.build(seed=0, **states[0]["shape"])
+        self.model.load_state_dict(mean_weights(states))
         self.model.eval()
 
     def recipe(self) -> dict[str, Any]:
@@ -98,17 +100,19 @@ def _generation(trained: Trained) -> GenerationConfig:
 
 
 def measure(trained: Trained, ready: Ready, limit: int) -> dict[str, Any]:
-    """Measure dev and test rows with and without reasoning, as the exported (bf16) weights answer."""
+    """Measure dev rows with and without reasoning, as the exported (bf16) weights answer.
+
+    Test rows are read by ``rsafe eval --split test`` alone, once; every export would read them again.
+    """
     trained.model.to(torch.bfloat16).to(torch.float32)
     formatter = Formatter(trained.template, trained.tokenizer)
-    found: dict[str, Any] = {}
-    for split, rows in (("dev", ready.dev), ("test", ready.test)):
-        chosen = cases(rows, limit)
-        found[split] = {
+    chosen = cases(ready.dev, limit)
+    return {
+        "dev": {
             "direct": table(chosen, direct_scores(trained.model, formatter, chosen)),
             "trace": table(chosen, trace_scores(trained.model, formatter, chosen)),
         }
-    return found
+    }
 
 
 def document(
@@ -137,6 +141,7 @@ def document(
         "date": today(),
         "recipe": trained.recipe(),
         "progress": trained.progress,
+        "averaged": trained.averaged,
         "measured": measured,
     }
     if extraction is not None:

@@ -14,14 +14,15 @@ from msgspec import Struct
 from worker.judge.parse import parse_free
 from worker.train.examples.format import Formatter
 from worker.train.model import checkpoint, network
-from worker.train.model.scoring import after_reasoning, p_unsafe
+from worker.train.model.scoring import log_odds, opened
 from worker.train.rl.rollout import Sampler
+from worker.train.study.made_by import code_digest
 from worker.train.study.plan import SETTINGS, Arm, Study, Way
 from worker.train.study.results import Columns, Result
 from worker.train.study.rows import Question
 
 _GROUP_DIGITS: Final = 8
-_SCORE_DIGITS: Final = 4
+_ODDS_DIGITS: Final = 4
 _VERDICT_TOKENS: Final = 24
 _SAID: Final = {"unsafe": 1, "safe": 0, None: -1}
 
@@ -54,20 +55,21 @@ def measure(asked: Asked, questions: Sequence[Question], arm: Arm, seed: int, st
     """Ask every question and put the answers into columns."""
     written = _write(asked, questions)
     said = [_said(asked, one, ids) for one, ids in zip(questions, written, strict=True)]
-    scores = _scores(asked, questions, written)
+    odds = _log_odds(asked, questions, written)
     names = sorted({one.name for one in questions})
     columns = Columns(
         setting=tuple(SETTINGS.index(one.setting) for one in questions),
         name=tuple(names.index(one.name) for one in questions),
         group=tuple(_short(one.row.group or one.row.place) for one in questions),
         unsafe=tuple(int(one.unsafe) for one in questions),
-        score=tuple(round(score, _SCORE_DIGITS) for score in scores),
+        log_odds=tuple(round(one, _ODDS_DIGITS) for one in odds),
         said=tuple(said),
     )
     return Result(
         arm=arm,
         seed=seed,
         study=study.digest,
+        code=code_digest(),
         date=dt.datetime.now(dt.UTC).date().isoformat(),
         parameters=network.parameters(asked.model),
         steps=asked.steps,
@@ -109,17 +111,16 @@ def _said(asked: Asked, question: Question, ids: Sequence[int]) -> int:
     return _SAID[reading.model_label if reading.status == "judged" else None]
 
 
-def _scores(asked: Asked, questions: Sequence[Question], written: Sequence[Sequence[int]]) -> list[float]:
-    """Return P(unsafe) at once, or after what was written up to the reasoning's close."""
+def _log_odds(asked: Asked, questions: Sequence[Question], written: Sequence[Sequence[int]]) -> list[float]:
+    """Return the log odds of unsafe at once, or after what was written up to the reasoning's close."""
     prompts = _prompts(asked, questions)
     if not asked.way.reasoning:
-        return p_unsafe(asked.model, asked.formatter, prompts)
+        return log_odds(asked.model, asked.formatter, prompts)
     template = asked.formatter.template
     close, limit = asked.tokenizer.token_to_id(template.think_close), template.reasoning_max_tokens
     thoughts = [list(ids[: ids.index(close)] if close in ids else ids)[:limit] for ids in written]
-    return after_reasoning(
-        asked.model, asked.formatter, [prompt + thought for prompt, thought in zip(prompts, thoughts, strict=True)]
-    )
+    reasoned = [prompt + thought for prompt, thought in zip(prompts, thoughts, strict=True)]
+    return log_odds(asked.model, asked.formatter, opened(asked.formatter, reasoned))
 
 
 def set_threads(threads: int) -> None:

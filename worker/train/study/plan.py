@@ -3,23 +3,39 @@
 Where it departs from a full training run, and from the paper (arXiv 2506.07736):
 
 1. Every arm of a seed starts from one decoder that was warmed up as a language model of prompts; a network of a
-   few million parameters cannot be prompted before that. The warm-up sees no label.
-2. The reinforced arms start from an early checkpoint of a supervised one (``format_share`` of its training), since
-   such a network does not find the format by itself. The paper starts from an instruction-tuned model.
-3. ``sft_continued`` starts from the very checkpoint that ``rl_reasoning`` starts from and takes as many updates, so
-   that the two differ in the kind of update alone. Its updates are of ``step_tokens``, its rate has a fresh
-   warm-up and decay.
+   few million parameters cannot be prompted before that. The warm-up's loss sees no label, but its start does, as
+   in ``train sft``: the first columns of the embeddings are the tokens' weights in a linear model for each set and
+   concept that trains (``model/start.py``), the others directions of what they stand beside. So every arm, the
+   reinforced ones too, knows from the start which words speak for which training label.
+2. The reinforced arms start from an early checkpoint of a supervised one (``format_share`` of its training, before
+   its rate falls), since such a network does not find the format by itself. The paper starts from an
+   instruction-tuned model.
+3. ``sft_continued`` starts from the very checkpoint that ``rl_reasoning`` starts from and takes as many updates.
+   The two differ in more than the kind of update. Prompts: reinforced ones are half safe, at least a quarter of
+   rows that violate nothing, and at most 400 tokens long; supervised ones are epochs as ``train sft`` draws them.
+   Size: ``prompts_per_update`` by ``group`` answers, against ``step_tokens``. Rate: ``update_rate``, constant after
+   ten updates, against a warm-up to ``continued_rate`` and a fall over the last ``decay_share``. Dropout: none
+   against ``dropout``. Weight decay: none against 0.05.
 4. ``rl_label`` starts from the early checkpoint of ``label_category``: the reward's format asks for the ids of
    violated categories, which ``label`` never writes.
-5. Both held-out concepts are held out of one model, and so are the sets that were labelled for nothing else. Three
-   seeds of seven arms are 21 models, not 63.
-6. Labels are hard: no linear teacher, no split tokens. Embeddings start from counts, as in ``train sft``.
-7. The rows are the same for all seeds. A seed changes weights, order, policies and rollouts.
-8. Scores come from the training-side scorers (``model/scoring.py``) and not from an engine: starting one for each of
+5. Examples are equal over the supervised arms; updates are not. Batches are filled by tokens, so an arm that writes
+   reasoning takes more updates over the same rows. Both ``rl_label - label`` and ``rl_label - label_category``, and
+   ``rl_reasoning - reasoning``, set an early checkpoint and ``updates`` reinforced ones against a supervised run of
+   all epochs. ``rl_reasoning - rl_label`` has as many reinforced updates on both sides, from early checkpoints of
+   unequal ones. Only ``rl_reasoning - sft_continued`` has as many updates on both sides throughout.
+6. Both held-out concepts are held out of one model, and so are the sets that were labelled for nothing else, and
+   the parts of other concepts that say the same. Hate itself stays: what attacks women as a group still trains as
+   hate, and a definition of hate may list sex or gender among other attributes. Three seeds of seven arms are 21
+   models, not 63.
+7. Labels are hard: no linear teacher, no split tokens, nothing told on the way. Policies have no exchanged twins,
+   none name words (``mentions``) and none lose words (``fray``). No row is our own: neither of ``identity`` nor of
+   ``benign_chat``.
+8. The rows are the same for all seeds. A seed changes weights, order, policies and rollouts.
+9. Scores come from the training-side scorers (``model/scoring.py``) and not from an engine: starting one for each of
    21 models takes longer than judging. Answers are greedy and free, and are read by the parser that serves; an
    answer that it cannot read counts as wrong.
-9. A run that is told to stop does so between supervised checkpoints of a minute, or between ``update_chunk``
-   reinforced updates.
+10. A run that is told to stop does so between supervised checkpoints of a minute, or between ``update_chunk``
+    reinforced updates.
 """
 
 from __future__ import annotations
@@ -36,7 +52,7 @@ from worker.train.data.labels import concept_of
 
 Arm = Literal["label", "label_category", "reasoning", "reasoning_shuffled", "sft_continued", "rl_label", "rl_reasoning"]
 ARMS: Final[tuple[Arm, ...]] = get_args(Arm)
-Setting = Literal["in_domain", "near", "far", "swapped"]
+Setting = Literal["in_domain", "near", "far", "reworded", "swapped"]
 SETTINGS: Final[tuple[Setting, ...]] = get_args(Setting)
 #: First minus second, on the same seeds and rows.
 DIFFERENCES: Final[tuple[tuple[Arm, Arm], ...]] = (
@@ -46,6 +62,8 @@ DIFFERENCES: Final[tuple[tuple[Arm, Arm], ...]] = (
     ("rl_label", "label"),
     # The arm that rl_label starts from: it writes ids, as the reward asks.
     ("rl_label", "label_category"),
+    ("rl_reasoning", "rl_label"),
+    ("rl_reasoning", "reasoning"),
 )
 STUDY_FILE: Final = Path(__file__).with_name("study.toml")
 RESULTS_DIR: Final = Path(__file__).with_name("results")
@@ -126,8 +144,10 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prompts_per_update: int
     group: int
     update_rate: float
+    kl_weight: float
     continued_rate: float
     update_chunk: int
+    eval_prompts: int
     test_rows: int
     heldout_rows: int
     swapped_rows: int

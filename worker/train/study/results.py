@@ -19,6 +19,7 @@ from worker.errors import TrainError
 from worker.train.evaluation import bootstrap
 from worker.train.evaluation.bootstrap import LEVEL, Figure, Interval, Weights
 from worker.train.evaluation.metrics import Floats
+from worker.train.study.files import write_whole
 from worker.train.study.plan import ARMS, Arm, Setting, Study
 
 Metric = Literal["macro_f1", "average_precision"]
@@ -35,7 +36,7 @@ class Columns(Struct, frozen=True, kw_only=True):
         setting, name: index into ``settings`` and ``names`` of the result.
         group: eight hexadecimal digits; questions of one group are drawn together.
         unsafe: the label that is right, 0 or 1.
-        score: P(unsafe) after the reasoning, or at once.
+        log_odds: of unsafe against safe, after the model's own reasoning or at once; P(unsafe) would be 0 or 1.
         said: 1 unsafe, 0 safe, -1 an answer that the parser that serves could not read.
 
     """
@@ -44,7 +45,7 @@ class Columns(Struct, frozen=True, kw_only=True):
     name: tuple[int, ...]
     group: tuple[str, ...]
     unsafe: tuple[int, ...]
-    score: tuple[float, ...]
+    log_odds: tuple[float, ...]
     said: tuple[int, ...]
 
 
@@ -53,7 +54,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
     Attributes:
         arm, seed: which.
-        study: digest of the settings.
+        study: digest of the settings; ``code``: of what trained and asked (``made_by``).
         date: UTC day of the measurement.
         parameters: of the network.
         steps: updates since the warm-up's end, those of the early checkpoint included.
@@ -65,6 +66,7 @@ class Result(Struct, frozen=True, kw_only=True):
     arm: Arm
     seed: int
     study: str
+    code: str
     date: str
     parameters: int
     steps: int
@@ -79,16 +81,17 @@ def file_of(folder: Path, arm: Arm, seed: int) -> Path:
 
 
 def write(folder: Path, result: Result) -> None:
-    """Write one result."""
+    """Write one result, whole: a folder may be read while a neighbour writes."""
     folder.mkdir(parents=True, exist_ok=True)
-    file_of(folder, result.arm, result.seed).write_bytes(msgspec.json.encode(result) + b"\n")
+    write_whole(file_of(folder, result.arm, result.seed), msgspec.json.encode(result) + b"\n")
 
 
 def read_all(folder: Path, study: Study) -> dict[tuple[Arm, int], Result]:
-    """Read what there is, for the study's arms and seeds.
+    """Read what there is, for the study's arms and seeds; the code of today need not be theirs.
 
     Raises:
-        TrainError: a file is not a result, is of other settings, or answers other questions than the rest.
+        TrainError: a file is not a result, is of other settings, or was run by other code or answers other
+            questions than the rest.
 
     """
     found: dict[tuple[Arm, int], Result] = {}
@@ -96,7 +99,12 @@ def read_all(folder: Path, study: Study) -> dict[tuple[Arm, int], Result]:
         for seed in study.seeds:
             path = file_of(folder, arm, seed)
             if path.is_file():
-                found[arm, seed] = _read(path, study)
+                found[arm, seed] = read(path, study)
+    if len(codes := sorted({one.code for one in found.values()})) > 1:
+        text = (
+            f"the results in {folder.name} were run by different code ({', '.join(codes)}); run all arms again by one"
+        )
+        raise TrainError(text)
     asked = {(one.columns.setting, one.columns.name, one.columns.group, one.columns.unsafe) for one in found.values()}
     if len(asked) > 1:
         text = f"the results in {folder.name} answer different questions; run the arms again on one data folder"
@@ -104,7 +112,13 @@ def read_all(folder: Path, study: Study) -> dict[tuple[Arm, int], Result]:
     return found
 
 
-def _read(path: Path, study: Study) -> Result:
+def read(path: Path, study: Study) -> Result:
+    """Read one result.
+
+    Raises:
+        TrainError: the file is not a result, or is of other settings.
+
+    """
     try:
         result = msgspec.json.decode(path.read_bytes(), type=Result)
     except msgspec.DecodeError as error:
@@ -137,7 +151,7 @@ def _part(result: Result, places: np.ndarray, metric: Metric) -> Figure:
     columns = result.columns
     truth = np.asarray(columns.unsafe, bool)[places]
     if metric == "average_precision":
-        return bootstrap.average_precision(truth, np.asarray(columns.score, float)[places])
+        return bootstrap.average_precision(truth, np.asarray(columns.log_odds, float)[places])
     said = np.asarray(columns.said)[places]
     return bootstrap.macro_f1(truth, np.where(said < 0, ~truth, said == 1))
 
@@ -148,9 +162,34 @@ def rows_of(result: Result, setting: Setting) -> np.ndarray:
     return np.flatnonzero(np.asarray(result.columns.setting) == number)
 
 
+def always_safe(result: Result) -> Result:
+    """Return the answers of one who says safe to every question and ranks none above another."""
+    count = len(result.columns.said)
+    columns = msgspec.structs.replace(result.columns, said=(0,) * count, log_odds=(0.0,) * count)
+    return msgspec.structs.replace(result, columns=columns)
+
+
+def share_said(found: Found, arm: Arm, said: int) -> float | None:
+    """Return which share of all questions an arm answered so (as in ``Columns.said``), mean over its seeds."""
+    return _mean([float(np.mean(np.asarray(one.columns.said) == said)) for one in _of(found, arm)])
+
+
+def updates(found: Found, arm: Arm) -> float | None:
+    """Return an arm's updates since the warm-up, mean over its seeds."""
+    return _mean([one.steps for one in _of(found, arm)])
+
+
+def _of(found: Found, arm: Arm) -> list[Result]:
+    return [one for (name, _), one in sorted(found.items()) if name == arm]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
 def value(found: Found, arm: Arm, setting: Setting, metric: Metric) -> Interval | None:
     """Return an arm's figure over its seeds; None where no seed has been run or the setting has no rows."""
-    return _over_seeds([(one, None) for (name, _), one in sorted(found.items()) if name == arm], setting, metric)
+    return _over_seeds([(one, None) for one in _of(found, arm)], setting, metric)
 
 
 def difference(found: Found, first: Arm, second: Arm, setting: Setting, metric: Metric) -> Interval | None:

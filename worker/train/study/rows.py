@@ -25,6 +25,8 @@ from worker.train.policies.draw import balanced_sets
 from worker.train.policies.following import pairs
 from worker.train.policies.wording import Wording
 from worker.train.policies.wordings import TRAINING
+from worker.train.study.files import write_whole
+from worker.train.study.made_by import code_digest
 from worker.train.study.plan import Setting, Study
 
 FILE_NAME: Final = "rows.json"
@@ -38,8 +40,9 @@ class Prepared(Struct, frozen=True, kw_only=True):
     """Rows that are ready.
 
     Attributes:
-        digest: of the settings that they were made for.
+        digest: of the settings that they were made for; ``code``: of what made them, and all runs beside them.
         train: without any label that is held out.
+        dev: the same, with the labels that were given alone; reinforced arms answer some of them as they train.
         test: with all of their labels.
         sets: what a policy may be drawn from (``balanced_sets``), by all rows that could train: the chosen ones are
             too few to tell.
@@ -47,7 +50,9 @@ class Prepared(Struct, frozen=True, kw_only=True):
     """
 
     digest: str
+    code: str
     train: tuple[Sample, ...]
+    dev: tuple[Sample, ...]
     test: tuple[Row, ...]
     sets: frozenset[frozenset[str]]
 
@@ -55,6 +60,13 @@ class Prepared(Struct, frozen=True, kw_only=True):
     def known(self) -> frozenset[str]:
         """The label keys that train."""
         return frozenset(key for sample in self.train for key in sample.row.known)
+
+
+class _Made(Struct, frozen=True, kw_only=True):
+    """What tells whether a folder can be used; folders of before had no ``code``."""
+
+    digest: str
+    code: str = ""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -89,7 +101,8 @@ def without_held_out(rows: Sequence[Row], study: Study) -> list[Row]:
 def make_prepared(rows: Sequence[Row], study: Study) -> Prepared:
     """Choose training rows, find their quotes, and keep the test rows.
 
-    The held-out labels go before any linear model is fitted, so that no other label is widened by them.
+    The held-out labels go before any linear model is fitted, so that no other label is widened by them, and once
+    more after widening: what is not abusive is not sexist abuse either, and widening says so.
 
     Raises:
         TrainError: the rows are too few for the linear models, or no concept has both labels.
@@ -98,39 +111,59 @@ def make_prepared(rows: Sequence[Row], study: Study) -> Prepared:
     parts = split_rows(rows)
     clean = without_held_out(parts["train"], study)
     models = fit_all(clean)
-    wide = widen([row for row in clean if len(row.text) <= MAX_CHARS], models)
+    wide = without_held_out(widen(_short(clean), models), study)
     sets = balanced_sets(wide, study.min_rows)
-    usable = [row for row in wide if any({key} in sets for key in OWN[row.source] if key in row.known)]
+    usable = _asked(wide, sets)
     if not usable:
         text = "no concept has both safe and unsafe training rows; take more rows"
         raise TrainError(text)
     chosen = random.Random(study.rows_seed).sample(usable, min(study.rows, len(usable)))
-    train = tuple(prepare(chosen, models))
-    return Prepared(digest=study.digest, train=train, test=tuple(parts["test"]), sets=sets)
+    return Prepared(
+        digest=study.digest,
+        code=code_digest(),
+        train=tuple(prepare(chosen, models)),
+        dev=tuple(Sample(row=row, quotes={}) for row in _asked(_short(without_held_out(parts["dev"], study)), sets)),
+        test=tuple(parts["test"]),
+        sets=sets,
+    )
+
+
+def _short(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if len(row.text) <= MAX_CHARS]
+
+
+def _asked(rows: Sequence[Row], sets: frozenset[frozenset[str]]) -> list[Row]:
+    """Return the rows of which a policy can ask what their set was labelled for."""
+    return [row for row in rows if any({key} in sets for key in OWN[row.source] if key in row.known)]
 
 
 def save(prepared: Prepared, folder: Path) -> None:
     """Keep prepared rows in a run's folder; they hold texts of the data sets and are never committed."""
-    part = folder / f"{FILE_NAME}.part"
-    part.write_bytes(msgspec.json.encode(prepared))
-    part.replace(folder / FILE_NAME)
+    write_whole(folder / FILE_NAME, msgspec.json.encode(prepared))
 
 
 def load(folder: Path, study: Study) -> Prepared | None:
     """Read prepared rows; None where there are none yet.
 
     Raises:
-        TrainError: they were made for other settings.
+        TrainError: they were made for other settings, or by other code.
 
     """
     path = folder / FILE_NAME
     if not path.is_file():
         return None
-    prepared = msgspec.json.decode(path.read_bytes(), type=Prepared)
-    if prepared.digest != study.digest:
+    made = path.read_bytes()
+    found = msgspec.json.decode(made, type=_Made)
+    if found.digest != study.digest:
         text = f"{folder} holds a study with other settings; name another folder with --out"
         raise TrainError(text)
-    return prepared
+    if found.code != code_digest():
+        text = (
+            f"{folder} was begun by other code, whose models would stand beside new ones; "
+            "name another folder with --out, or check out the commit that it was begun with"
+        )
+        raise TrainError(text)
+    return msgspec.json.decode(made, type=Prepared)
 
 
 def names_held_out(panel: Panel, study: Study) -> bool:
@@ -190,17 +223,18 @@ def questions(rows: Sequence[Row], study: Study) -> list[Question]:
     """Return what every model is asked, the same for all arms and seeds, in a fixed order.
 
     In domain: each row of a set under each concept of its set that trains. Near and far: each row of the sets
-    labelled for the held-out concept, under that concept alone. Swapped: rows under a policy in held-out words whose
-    violating and allowed clauses changed places; the right label is that of the changed policy.
+    labelled for the held-out concept, under that concept alone. Reworded: rows under a policy in held-out words.
+    Swapped: the same rows and words, but the violating and allowed clauses changed places; the right label is that
+    of the changed policy. Without the first, a fall in the second could be the words' alone.
     """
     ordered = sorted(rows, key=lambda row: row.place)
     random.Random(study.rows_seed).shuffle(ordered)
-    usable = [row for row in ordered if len(row.text) <= MAX_CHARS]
+    usable = _short(ordered)
     own = [(row, key) for row in usable for key in OWN[row.source] if key in row.known]
     asked = [_own(row, key, _setting(key, study)) for row, key in own]
     limits = {"in_domain": study.test_rows, "near": study.heldout_rows, "far": study.heldout_rows}
     found = [one for name in sorted({one.name for one in asked}) for one in _first(asked, name, limits)]
-    return found + _swapped(without_held_out(usable, study), study)
+    return found + _in_other_words(without_held_out(usable, study), study)
 
 
 def _setting(key: str, study: Study) -> Setting:
@@ -216,15 +250,12 @@ def _first(asked: Sequence[Question], name: str, limits: dict[str, int]) -> list
     return mine[: limits[mine[0].setting]]
 
 
-def _swapped(rows: Sequence[Row], study: Study) -> list[Question]:
-    chosen = [pair for pair in pairs(rows, random.Random(study.rows_seed), study.swapped_rows) if pair.kind == _SWAPPED]
-    return [
-        Question(
-            setting="swapped",
-            name="swapped",
-            row=pair.row,
-            wording=pair.afters[0],
-            unsafe=any(pair.afters[0].values(pair.row.known)),
-        )
-        for pair in chosen
-    ]
+def _in_other_words(rows: Sequence[Row], study: Study) -> list[Question]:
+    drawn = pairs(rows, random.Random(study.rows_seed), study.swapped_rows)
+    chosen = [pair for pair in drawn if pair.kind == _SWAPPED]
+    before = [_under("reworded", pair.row, pair.before) for pair in chosen]
+    return before + [_under("swapped", pair.row, pair.afters[0]) for pair in chosen]
+
+
+def _under(setting: Setting, row: Row, wording: Wording) -> Question:
+    return Question(setting=setting, name=setting, row=row, wording=wording, unsafe=any(wording.values(row.known)))

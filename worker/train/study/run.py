@@ -1,7 +1,7 @@
 """One arm and seed after the other, each a folder with its state; what is done is never done again.
 
 ``OUT/rows.json`` and ``OUT/tokenizer.raw.json`` serve all; ``OUT/warmup-<seed>`` the arms of a seed;
-``OUT/<arm>-<seed>`` is one model. It is done when its result is written.
+``OUT/<arm>-<seed>`` is one model. It is done when its result is written. ``OUT`` belongs to the code that began it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 from tokenizers import Tokenizer
 
+from worker.errors import TrainError
 from worker.policy.model import Panel
 from worker.train.data.load import load_rows
 from worker.train.examples.format import Formatter
@@ -25,6 +26,8 @@ from worker.train.sft import TOKENIZER_FILE, Say
 from worker.train.study import measure, results, rows
 from worker.train.study.align import Reinforced, steps_of
 from worker.train.study.examples import Writer, by_source, policy_tokens, texts
+from worker.train.study.files import write_whole
+from worker.train.study.made_by import code_digest
 from worker.train.study.plan import ARMS, RESULTS_DIR, WAYS, Arm, Study, load_study
 from worker.train.study.rows import Accepts, Prepared
 from worker.train.study.supervise import EARLY_DIR, Stage, StageRun, Stop
@@ -58,15 +61,19 @@ class Runner:
         self.say = say
         self.stop = stop
         self.study = study or load_study()
+        self.code = code_digest()
 
     def folder(self, name: Arm | str, seed: int) -> Path:
         """Return the folder of one model, or of a seed's warm-up."""
         return self.place.out / f"{name}-{seed}"
 
     def status(self, arm: Arm, seed: int) -> str:
-        """Say how far one model is: ``done``, ``trained``, ``begun`` or ``not begun``."""
-        if results.file_of(self.place.results, arm, seed).is_file():
-            return "done"
+        """Say how far one model is, or why its result is none: ``done``, ``trained``, ``begun`` or ``not begun``."""
+        try:
+            if self._result(arm, seed):
+                return "done"
+        except TrainError as error:
+            return str(error)
         folder = self.folder(arm, seed)
         if (folder / "trained").is_file():
             return "trained"
@@ -76,14 +83,34 @@ class Runner:
         """Run what is not done, seed by seed; return whether everything asked for is done now.
 
         Raises:
-            TrainError: the data is not there, or the folder holds another study.
+            TrainError: the data is not there, or the folder or a result is of another study or other code.
 
         """
-        for seed in seeds or self.study.seeds:
-            for arm in arms:
-                if self.status(arm, seed) != "done" and not self.one(arm, seed):
-                    return False
-        return True
+        chosen = [(arm, seed) for seed in seeds or self.study.seeds for arm in arms]
+        # Every result is looked at before hours go into the first model.
+        left = [one for one in chosen if not self.done(*one)]
+        return all(self.one(arm, seed) for arm, seed in left)
+
+    def done(self, arm: Arm, seed: int) -> bool:
+        """Whether a model has its result.
+
+        Raises:
+            TrainError: the file that stands there is not a result of this study by this code.
+
+        """
+        found = self._result(arm, seed)
+        if found and found.code != self.code:
+            name = results.file_of(self.place.results, arm, seed).name
+            text = (
+                f"{name} was run by other code than this; name another folder with --results, "
+                "or check out the commit that it was run by"
+            )
+            raise TrainError(text)
+        return found is not None
+
+    def _result(self, arm: Arm, seed: int) -> results.Result | None:
+        path = results.file_of(self.place.results, arm, seed)
+        return results.read(path, self.study) if path.is_file() else None
 
     def one(self, arm: Arm, seed: int) -> bool:
         """Train and measure one model; return False where the time was up before that."""
@@ -176,7 +203,7 @@ class Runner:
     def _reinforced(self, arm: Arm, seed: int) -> Reinforced:
         way = WAYS[arm]
         assert way.parent is not None
-        asked = Rows(train=self.prepared.train, dev=(), sets=self.ready.sets, accepts=self.accepts)
+        asked = Rows(train=self.prepared.train, dev=self.prepared.dev, sets=self.ready.sets, accepts=self.accepts)
         return Reinforced(
             folder=self.folder(arm, seed),
             source=self.folder(way.parent, seed) / EARLY_DIR,
@@ -202,7 +229,7 @@ class Runner:
     def ready(self) -> Ready:
         """What ``train sft`` needs to know of the rows."""
         rows_ready = self.prepared
-        return Ready(template=load_demo_template(), train=rows_ready.train, dev=(), test=(), sets=rows_ready.sets)
+        return Ready(template=load_demo_template(), train=rows_ready.train, dev=(), sets=rows_ready.sets)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -219,7 +246,8 @@ class Runner:
 
             rng = random.Random(self.study.rows_seed)
             corpus = texts(self.prepared.train, self.ready.sets, speakable, self.ready.template, rng)
-            train_tokenizer(corpus, self.ready.template, self.study.vocab_size).save(str(path))
+            made = train_tokenizer(corpus, self.ready.template, self.study.vocab_size)
+            write_whole(path, made.to_str(pretty=True).encode())
         return path
 
     @cached_property

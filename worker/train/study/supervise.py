@@ -13,7 +13,7 @@ import torch
 from msgspec import Struct
 
 from worker.train.examples.batches import Batch, batches
-from worker.train.examples.format import epoch_groups
+from worker.train.examples.format import Teaching, epoch_groups
 from worker.train.model import checkpoint, network
 from worker.train.recipe import Ready, Recipe
 from worker.train.sft import TOKENIZER_FILE, Run, Say, start_embeddings
@@ -25,6 +25,8 @@ EARLY_DIR: Final = "early"
 #: A checkpoint is written at least so often, in seconds.
 SAVE_EVERY_S: Final = 60.0
 _NO_LIMIT: Final = 1e9
+#: The study was planned before longer wavelengths and auxiliary losses; its arms differ by what they are taught alone.
+_ROPE_THETA: Final = 10_000.0
 _REPORT_EVERY: Final = 50
 
 #: Whether the time is up.
@@ -157,6 +159,8 @@ def _recipe(stage: Stage, study: Study) -> Recipe:
         device="cpu",
         layers=study.layers,
         hidden=study.hidden,
+        rope_theta=_ROPE_THETA,
+        teaching=Teaching(hints=0.0),
         vocab_size=study.vocab_size,
         peak_rate=stage.rate,
         step_tokens=study.step_tokens,

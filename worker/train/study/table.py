@@ -8,14 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from worker.errors import TrainError
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.study.plan import ARMS, DIFFERENCES, RESULTS_DIR, SETTINGS, Arm, Setting, Study, load_study
-from worker.train.study.results import Found, Metric, difference, read_all, value
+from worker.train.study.results import (
+    Found,
+    Metric,
+    always_safe,
+    difference,
+    read_all,
+    share_said,
+    updates,
+    value,
+)
 
 BEGIN: Final = "<!-- study:begin -->"
 END: Final = "<!-- study:end -->"
 NOT_RUN: Final = "not run yet"
+_SAFE: Final = "always safe"
 _METRICS: Final[dict[Metric, str]] = {"macro_f1": "Macro-F1", "average_precision": "Average precision"}
 _MARKED: Final = re.compile(rf"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
 #: What each setting asks, for the table's heads.
@@ -23,14 +35,20 @@ _HEADS: Final[dict[Setting, str]] = {
     "in_domain": "in domain",
     "near": "near, held out",
     "far": "far, held out",
-    "swapped": "swapped policies",
+    "reworded": "held-out words",
+    "swapped": "held-out words, swapped",
 }
 Cell = Callable[[Setting], Interval | None]
 
 
 def render(found: Found, study: Study) -> str:
     """Write every arm and difference; what was not run says so, and chance results stay."""
-    parts = [_about(found, study)]
+    parts = [
+        _about(found, study),
+        _reading(study),
+        "What each arm was and said, over all settings:",
+        _said(found, study),
+    ]
     for metric, title in _METRICS.items():
         parts += [f"{title}, mean over seeds and sets:", _arms(found, study, metric)]
         parts += [f"{title}, paired difference:", _differences(found, study, metric)]
@@ -45,18 +63,52 @@ def _about(found: Found, study: Study) -> str:
     asked = f", {max(rows):,} questions each" if rows else ""
     parameters = {one.parameters for one in found.values()}
     size = f" of {max(parameters) / 1e6:.2f} million parameters" if parameters else ""
+    code = "".join(f", code `{one}`" for one in sorted({one.code for one in found.values()}))
     return (
-        f"{models}{size}{asked}; {when}; settings `{study.digest}`. Brackets: 95 % by bootstrap over seeds and rows "
-        f"together; with one seed they are over rows alone. Held out: {study.near.concept} (near, with hate kept) and "
-        f"{study.far.concept} (far) stand in no training label and no training policy."
+        f"{models}{size}{asked}; {when}; settings `{study.digest}`{code}. Held out: {study.near.concept} (near) and "
+        f"{study.far.concept} (far) stand in no training label and no training policy. Hate is kept: its definitions "
+        "may still list sex or gender among other attributes, and attacks on women as a group train as hate. "
+        "Held-out words: policies in words that no training policy has; swapped: the same rows and words, but what "
+        "violates and what is allowed changed places."
     )
+
+
+def _reading(study: Study) -> str:
+    return (
+        "Brackets: 95 % by bootstrap over seeds and rows together; with one seed they are over rows alone. They draw "
+        f"{len(study.seeds)} seeds with replacement, and so understate the spread between seeds. An answer that the "
+        "parser cannot read counts as wrong. Average precision ranks by the log odds of unsafe against safe: of arms "
+        f"that reason after their own reasoning, of the others at once. The row `{_SAFE}` says safe to every "
+        "question and ranks none above another."
+    )
+
+
+def _said(found: Found, study: Study) -> str:
+    """Show an arm that says nothing but safe, or nothing readable, as what it is."""
+    rows = [
+        [
+            f"`{arm}`",
+            _seeds(found, (arm,), study),
+            _number(updates(found, arm), ".0f"),
+            *(_number(share_said(found, arm, said), ".3f") for said in (1, -1)),
+        ]
+        for arm in ARMS
+    ]
+    truth = [np.mean(one.columns.unsafe) for one in found.values()][:1]
+    right = ["right answers", "", "", _number(float(truth[0]) if truth else None, ".3f"), ""]
+    return _markdown(["arm", "seeds", "updates", "said unsafe", "unreadable"], [*rows, right])
+
+
+def _number(found: float | None, form: str) -> str:
+    return NOT_RUN if found is None else f"{found:{form}}"
 
 
 def _arms(found: Found, study: Study, metric: Metric) -> str:
     rows = [
         [f"`{arm}`", _seeds(found, (arm,), study), *_cells(partial(_value, found, arm, metric), "")] for arm in ARMS
     ]
-    return _markdown(["arm", "seeds", *_HEADS.values()], rows)
+    constant = [f"`{_SAFE}`", "", *_cells(partial(_safe_value, found, metric), "")]
+    return _markdown(["arm", "seeds", *_HEADS.values()], [*rows, constant])
 
 
 def _differences(found: Found, study: Study, metric: Metric) -> str:
@@ -73,6 +125,12 @@ def _differences(found: Found, study: Study, metric: Metric) -> str:
 
 def _value(found: Found, arm: Arm, metric: Metric, setting: Setting) -> Interval | None:
     return value(found, arm, setting, metric)
+
+
+def _safe_value(found: Found, metric: Metric, setting: Setting) -> Interval | None:
+    """Return the figure of one who always says safe; all results ask alike, so any of them tells it."""
+    constant = {key: always_safe(one) for key, one in sorted(found.items())[:1]}
+    return value(constant, next(iter(constant))[0], setting, metric) if constant else None
 
 
 def _difference(found: Found, first: Arm, second: Arm, metric: Metric, setting: Setting) -> Interval | None:
