@@ -106,7 +106,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaAddress]:
     if address := os.environ.get("RSAFE_TEST_BOOTSTRAP"):
         yield KafkaAddress(address)
         return
-    kafka = Broker(BrokerConfig(port=0, data_dir=tmp_path_factory.mktemp("kafka")))
+    # Nobody starts it again, so a pause of its process must not end its session with the controller.
+    patient = {"broker.session.timeout.ms": "60000"}
+    kafka = Broker(BrokerConfig(port=0, data_dir=tmp_path_factory.mktemp("kafka"), more_settings=patient))
     try:
         asyncio.run(kafka.start())
     except BrokerAway as error:

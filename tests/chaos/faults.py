@@ -11,6 +11,7 @@ from typing import Final
 
 import psutil
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from tests.chaos import traffic
 from tests.chaos.fleet import Worker
@@ -69,7 +70,11 @@ async def network_partition(rig: Rig, fault: Fault) -> None:
 
 async def _until_given_up(rig: Rig, worker: Worker) -> None:
     async def given_up() -> bool:
-        return worker.instance not in await members(rig.settings)
+        try:
+            return worker.instance not in await members(rig.settings)
+        except (TimeoutError, KafkaError):
+            # A broker that is slow to answer has not given anybody up.
+            return False
 
     await wait_until(given_up, _GIVEN_UP_S, what=f"the group gives {worker.instance} up", interval_s=0.3)
     await rig.until_outcomes(len(rig.watch.places) + _MISSED, _MISSED_S)

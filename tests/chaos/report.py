@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,10 +19,9 @@ from msgspec.structs import replace
 from tests.chaos.guarantees import GUARANTEES
 from tests.chaos.plan import BEYOND_SESSION, MEANINGS
 from tests.chaos.run import SeedResult
+from worker.marked import insert
 
 RESULTS: Final = Path(__file__).parent / "results" / "long.json"
-
-_MARKS: Final = re.compile(r"(<!-- chaos -->\n).*?(<!-- /chaos -->)", re.DOTALL)
 
 
 class Results(Struct, frozen=True, kw_only=True):
@@ -75,13 +73,6 @@ def markdown(results: Results) -> str:
     return "\n".join([*rows, "", _summary(results), *_open(results)]) + "\n"
 
 
-def insert(page: str, table: str) -> str:
-    """Return a page with ``table`` between its two marks."""
-    text, found = _MARKS.subn(lambda match: match[1] + table + match[2], page)
-    assert found == 1, "the page has no lines '<!-- chaos -->' and '<!-- /chaos -->'"
-    return text
-
-
 def _apart_row(results: Results, kind: str) -> str:
     count = sum(one.doubled_after.get(kind, 0) for one in results.seeds)
     times = sum(fault.kind == kind for one in results.seeds for fault in one.faults)
@@ -120,7 +111,7 @@ def _open(results: Results) -> Iterator[str]:
 
 def main(source: Path, target: Path) -> None:
     """Write the tables of a file into a page."""
-    target.write_text(insert(target.read_text(encoding="utf-8"), markdown(read(source))), encoding="utf-8")
+    target.write_text(insert(target.read_text(encoding="utf-8"), markdown(read(source)), "chaos"), encoding="utf-8")
 
 
 if __name__ == "__main__":

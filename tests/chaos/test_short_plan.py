@@ -17,7 +17,7 @@ KINDS = ("worker_kill", "network_partition", "broker_pause", "clock_jump", "pois
 @pytest.mark.broker
 @pytest.mark.slow
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 async def test_a_short_plan_breaks_no_guarantee(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every guarantee holds; a failure names the seed and the command that repeats it."""
     plan = make_plan(5, messages=2000, faults=len(KINDS), only=KINDS)

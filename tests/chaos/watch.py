@@ -79,10 +79,15 @@ def place_of(record: ConsumerRecord, *, letter: bool) -> Place:
 
 
 async def members(settings: Settings) -> list[str]:
-    """Return the name of each member of the workers' group; empty while the broker does not answer."""
+    """Return the name of each member of the workers' group.
+
+    Raises:
+        TimeoutError, KafkaError: the broker did not answer.
+
+    """
     admin = kafka.make_admin(settings)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await admin.start()
             answers = await admin.describe_consumer_groups([settings.group_id])
         return [name for answer in answers for name in member_names(answer.to_object())]

@@ -13,15 +13,13 @@ import asyncio
 import contextlib
 import datetime as dt
 import random
-import re
 import signal
 import statistics
 import sys
 import tempfile
-import textwrap
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -29,23 +27,23 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
-from msgspec import Struct
+from msgspec import Struct, structs
 from prometheus_client import CollectorRegistry
 
 from worker import kafka
 from worker.broker import Broker, BrokerConfig
 from worker.config import Settings
+from worker.marked import insert
 from worker.metrics import Metrics
 from worker.stream.delivery import Delivery
-from worker.stream.stall import BEAT_S, StallGuard
+from worker.stream.stall import BEAT_S
+from worker.stream.state import State
 from worker.stream.work import Row
 from worker.topics import create_topics
 
 Choice = Literal["guarded", "transactional"]
 CHOICES: Final[tuple[Choice, ...]] = get_args(Choice)
 RESULTS: Final = Path(__file__).parent / "results" / "zombies.json"
-#: The table stands within an item of a list, as far in as its first mark.
-MARKS: Final = re.compile(r"( *)(<!-- zombies -->\n).*?( *<!-- /zombies -->)", re.DOTALL)
 SESSION_S: Final = 3.0
 PARTITIONS: Final = 8
 #: Rows of one batch, about as many as a worker has ready at once.
@@ -88,13 +86,13 @@ class Zombies(Struct, kw_only=True):
 
 
 class Guarded:
-    """Writes as a worker does."""
+    """Writes as a worker does, by its guard."""
 
     def __init__(self, settings: Settings) -> None:
         """Connect nothing yet."""
-        self._guard = StallGuard(SESSION_S)
-        self._stalled = False
-        self._delivery = Delivery(settings, Metrics(CollectorRegistry()), self._must_not_send)
+        chosen = structs.replace(settings, session_timeout_s=SESSION_S)
+        self._state = State(chosen, Metrics(CollectorRegistry()))
+        self._delivery = Delivery(chosen, self._state.metrics, self._state.must_not_send)
         self._names = [settings.topic(name) for name in TOPICS]
         self._beating: asyncio.Task[None] | None = None
 
@@ -105,7 +103,7 @@ class Guarded:
     async def write(self, partition: int, rows: list[Row]) -> None:
         """Write rows to both topics."""
         for name in self._names:
-            if self._must_not_send():
+            if self._state.must_not_send():
                 raise asyncio.CancelledError
             await self._delivery.write(name, partition, rows)
 
@@ -115,16 +113,12 @@ class Guarded:
             self._beating.cancel()
         await self._delivery.close(1.0)
 
-    def _must_not_send(self) -> bool:
-        return self._stalled or self._guard.stalled_s() > 0
-
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            self._stalled |= self._guard.stalled_s() > 0
-            if self._stalled:
+            self._state.check_stall()
+            if self._state.stalled.is_set():
                 await self._delivery.abandon()
-            self._guard.beat()
 
 
 class Transactional:
@@ -163,7 +157,7 @@ def writer_of(choice: Choice, settings: Settings) -> Guarded | Transactional:
     return Guarded(settings) if choice == "guarded" else Transactional(settings)
 
 
-def rows_of(numbers: range) -> list[Row]:
+def rows_of(numbers: Iterable[int]) -> list[Row]:
     """Return rows that can be told apart."""
     return [Row(b"%d" % number, b"x" * SIZE_BYTES, []) for number in numbers]
 
@@ -171,8 +165,7 @@ def rows_of(numbers: range) -> list[Row]:
 async def fill(writer: Guarded | Transactional, partition: int, numbers: list[int]) -> None:
     """Write these numbers to a partition in batches."""
     for start in range(0, len(numbers), BATCH):
-        chosen = numbers[start : start + BATCH]
-        await writer.write(partition, [row for number in chosen for row in rows_of(range(number, number + 1))])
+        await writer.write(partition, rows_of(numbers[start : start + BATCH]))
 
 
 async def child(choice: Choice, settings: Settings) -> None:
@@ -324,17 +317,6 @@ def markdown(found: Zombies) -> str:
     return "\n".join([*lines, "", f"Seen on {found.date}, seed {found.seed}, {PARTITIONS} partitions."]) + "\n"
 
 
-def write_page(page: Path, found: Zombies) -> None:
-    """Put the table between its marks in a page."""
-    text = page.read_text(encoding="utf-8")
-    page.write_text(MARKS.sub(lambda marks: inserted(marks[1], found), text), encoding="utf-8")
-
-
-def inserted(indent: str, found: Zombies) -> str:
-    """Return the marks with the table between them, indented."""
-    return textwrap.indent(f"<!-- zombies -->\n{markdown(found)}<!-- /zombies -->", indent)
-
-
 def main() -> None:
     """Read the command line, and measure or be the child."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.zombies", description=__doc__)
@@ -359,7 +341,8 @@ def main() -> None:
     asyncio.run(measure(found, asked.rounds, asked.turns, asked.port, lambda done: write_results(out, done)))
     print(markdown(found))
     if asked.page is not None:
-        write_page(asked.page, found)
+        page: Path = asked.page
+        page.write_text(insert(page.read_text(encoding="utf-8"), markdown(found), "zombies"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ JudgeWith = Callable[..., Awaitable[RsafeJudge]]
 
 def settings(model: Path, **changes: Any) -> Settings:
     """Return settings for a small engine."""
-    return Settings(model=str(model), **{"max_num_seqs": 16, "reasoning_max_tokens": BUDGET, **changes})
+    # A slow machine needs more than the default deadline for many messages at once, and that is no timeout here.
+    chosen = {"max_num_seqs": 16, "reasoning_max_tokens": BUDGET, "request_timeout_s": 600.0, **changes}
+    return Settings(model=str(model), **chosen)
 
 
 @pytest.fixture(scope="session")

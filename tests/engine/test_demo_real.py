@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import started
 
-pytestmark = [pytest.mark.engine, pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.engine, pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 #: The README promises 90 s on two free cores; a test may share them.
 MOST_S = 300

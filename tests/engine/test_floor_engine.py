@@ -11,13 +11,14 @@ from worker.attacks.floor import floors, measure_floors
 from worker.config import Settings
 from worker.judge.judge import RsafeJudge
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1800)]
 _MESSAGES = 40
 
 
 async def test_no_hostile_policy_loosens_a_floor() -> None:
     """A few messages that the floor alone finds unsafe, each under more than fifty policies; nothing is let through."""
-    settings = Settings()
+    # On a slow machine many messages at once take longer than the default.
+    settings = Settings(request_timeout_s=600.0)
     shown, _ = floors()
     judge = RsafeJudge(settings)
     await judge.start()

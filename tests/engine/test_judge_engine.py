@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Final
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.judging import category, clauses, floor_and_own, message, pol
 from tests.support.waiting import wait_until
 from worker.judge import prompt
 from worker.judge.engine import Engine
+from worker.judge.evidence import quotes_in
 from worker.judge.judgement import Judgement
 from worker.judge.verdict import decide
 from worker.records import Turn
@@ -80,6 +82,17 @@ async def test_every_text_gets_a_verdict(judge_with: JudgeWith) -> None:
     for one in found:
         check(one)
     assert {one.status for one in found} >= {"judged", "truncated"}
+
+
+async def test_reasoning_is_about_this_policy_and_this_message(judge_with: JudgeWith) -> None:
+    """Its lines begin with the policy's ids, and what it quotes stands in the text, whatever the text is."""
+    judge = await judge_with(reasoning_max_tokens=60)
+
+    found = await asyncio.gather(*(judge.judge(message(text), UNDER) for text in TEXTS))
+
+    for text, one in zip(TEXTS, found, strict=True):
+        assert re.match(r"(U7|U8|SPAM|so)(?![0-9A-Za-z])", one.reasoning or "")
+        assert all(quote in prompt.shown(judge._template, text) for quote in quotes_in(one.reasoning or ""))
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -20,7 +20,7 @@ from worker.judge.judge import RsafeJudge
 from worker.policy.document import fields_of
 from worker.replay_records import ReplayPolicies
 
-pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 _COUNT: Final = 150
 _TENANTS: Final = ("lumen-games", "northbridge", "bazaar")
@@ -47,7 +47,8 @@ class _Warm(RsafeJudge):
 @pytest_asyncio.fixture
 async def judge(broker: KafkaAddress, topic_prefix: str) -> AsyncIterator[RsafeJudge]:
     """The small model on an engine of its own."""
-    running = _Warm(Settings(bootstrap_servers=broker.bootstrap_servers, topic_prefix=topic_prefix))
+    settings = Settings(bootstrap_servers=broker.bootstrap_servers, topic_prefix=topic_prefix, request_timeout_s=600.0)
+    running = _Warm(settings)
     await running.start()
     yield running
     await running.stop()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
+from functools import partial
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.support.tiny_model import tiny_tokens
 from worker.errors import PromptTooLong, RequestFailed
+from worker.judge.copied import Copied
 from worker.judge.engine import Engine, Request
 from worker.logs import Discreet
 
@@ -69,6 +73,28 @@ async def test_a_grammar_with_quotes_and_line_ends(engine: Engine) -> None:
     found = await engine.complete(Request(prompt_ids=PROMPT, max_tokens=12, grammar='root ::= "a\\"\\\\\\nb"'))
 
     assert TOKENS.decode(found.token_ids).removesuffix("<|end|>") == 'a"\\\nb'
+
+
+async def test_what_may_only_be_copied(engine: Engine) -> None:
+    """Lines begin with what was given, quotes are the message's words, and neighbours in the batch are left alone."""
+    copied = Copied(text="you win a \U0001f937 prize", starts=("U7", "GN35", "so"))
+    free = [Request(prompt_ids=[number, *PROMPT], max_tokens=30) for number in range(20, 32)]
+    alone = await asyncio.gather(*map(engine.complete, free))
+
+    mixed = await asyncio.gather(
+        *(engine.complete(one) for pair in zip(free, map(partial(bound, copied), free), strict=True) for one in pair)
+    )
+
+    assert [one.token_ids for one in mixed[::2]] == [one.token_ids for one in alone]
+    texts = [TOKENS.decode(one.token_ids) for one in mixed[1::2]]
+    assert all(re.match(r"(U7|GN35|so)(?![0-9A-Za-z])", text) for text in texts)
+    assert not any(re.match(r"(U7|GN35|so)", TOKENS.decode(one.token_ids)) for one in alone)
+    assert all(quote in copied.text for text in texts for quote in re.findall('"([^"]*)"', text))
+
+
+def bound(copied: Copied, request: Request) -> Request:
+    """Return a request that may only copy."""
+    return structs.replace(request, copied=copied)
 
 
 async def test_too_long(engine: Engine) -> None:
@@ -130,5 +156,6 @@ async def test_no_request_is_logged(engine: Engine) -> None:
     running: Any = engine
 
     assert running._llm.log_requests is False
-    assert logging.getLogger("vllm").handlers
-    assert all(isinstance(handler.formatter, Discreet) for handler in logging.getLogger("vllm").handlers)
+    own = [one for one in logging.getLogger("vllm").handlers if type(one) is logging.StreamHandler]
+    assert own
+    assert all(isinstance(handler.formatter, Discreet) for handler in own)

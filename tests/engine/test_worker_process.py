@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -18,7 +19,7 @@ from tests.support.waiting import wait_until
 from worker.demo.samples import policy_bytes
 from worker.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.broker, pytest.mark.engine, pytest.mark.timeout(3000)]
 
 #: Enough for three kills in the middle; RSAFE_TEST_MESSAGES asks for more.
 _COUNT: Final = int(os.environ.get("RSAFE_TEST_MESSAGES", "900"))
@@ -59,12 +60,12 @@ async def test_killed_three_times_with_the_real_engine(
     floors = [(scope.encode(), policy_bytes(scope)) for scope in ("platform", "lumen-games", "northbridge", "bazaar")]
     await produce(broker.bootstrap_servers, f"{topic_prefix}policies", floors)
     sent = await produce(broker.bootstrap_servers, f"{topic_prefix}messages", _messages())
-    env = environment(broker.bootstrap_servers, topic_prefix, session_timeout_s=10)
+    env = environment(broker.bootstrap_servers, topic_prefix, session_timeout_s=10, request_timeout_s=600)
     began_s = time.monotonic()
     async with Outcomes(broker.bootstrap_servers, f"{topic_prefix}verdicts") as outcomes:
         for kill, share in enumerate((0.2, 0.5, 0.8, None)):
             with started("run", log=tmp_path / f"run-{kill}.log", env=env) as process:
-                await line_with(tmp_path / f"run-{kill}.log", "ready", process, 240)
+                await line_with(tmp_path / f"run-{kill}.log", "ready", process, 600)
                 engines = engines_of(process.pid)
 
                 assert engines, "the engine is a process of its own"
@@ -72,12 +73,12 @@ async def test_killed_three_times_with_the_real_engine(
                 assert knowing_a_secret([process.pid]) == [process.pid], "the worker itself was given one"
 
                 if share is None:
-                    await outcomes.until(_COUNT, 300)
+                    await outcomes.until(_COUNT, 900)
                     process.terminate()
 
-                    assert process.wait(40) == 0
+                    assert await asyncio.to_thread(process.wait, 40) == 0
                 else:
-                    await outcomes.until(int(_COUNT * share), 300)
+                    await outcomes.until(int(_COUNT * share), 900)
                     process.kill()
                     process.wait()
 

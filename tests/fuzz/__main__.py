@@ -16,7 +16,7 @@ from tests.fuzz.findings import Finding
 from tests.fuzz.results import Outcome, Results, markdown, merged, told
 from tests.fuzz.run import HANG_S, MISSING, Plan, available, run
 from tests.fuzz.targets import TARGETS
-from worker.bench.report import insert
+from worker.marked import insert
 
 SEED: Final = 20261121
 INPUTS: Final = 1_000_000

@@ -29,7 +29,7 @@ from worker.config import Settings
 from worker.errors import AuditError, PublishFailed, UsageError
 from worker.stream.readback import read_back
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(200)]
+pytestmark = pytest.mark.broker
 
 COUNT: Final = 60
 #: What no export may hold: words of the message, of its context, and people.

@@ -39,7 +39,7 @@ from worker.audit.verify.verify import verify
 from worker.broker import Broker
 from worker.config import Settings
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.broker
 
 PARTITIONS: Final = 3
 EVERYTHING: Final = Span()
@@ -68,7 +68,7 @@ async def until_committed(settings: Settings, wanted: int) -> None:
     async def there() -> bool:
         return sum((await committed(settings)).values()) >= wanted
 
-    await wait_until(there, 60, what=f"{wanted} offsets committed")
+    await wait_until(there, what=f"{wanted} offsets committed")
 
 
 async def commit(settings: Settings, offsets: dict[int, int]) -> None:
@@ -164,8 +164,8 @@ async def test_what_is_in_flight_is_pending_and_without_a_worker_missing(
     await judged(settings, [message(number) for number in range(30)])
     async with running(settings) as plane:
         # A worker that has not joined yet is nobody's member.
-        await asyncio.wait_for(plane.joined.wait(), 60)
-        sent = await send(settings, [message(number, "[sleep:60000]") for number in range(5)], partition=2)
+        await asyncio.wait_for(plane.joined.wait(), 120)
+        sent = await send(settings, [message(number, "[sleep:600000]") for number in range(5)], partition=2)
         busy = await verified(settings)
     stopped = await verified(settings)
 

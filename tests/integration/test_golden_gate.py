@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tests.conftest import KafkaAddress
 from tests.support import policy_topics as topics
+from tests.support.judges import cases_held
 from tests.support.policies import category, raw
 from tests.support.policy_topics import version_of
 from tests.support.scripted_engine import POISON, ProcessJudge
@@ -25,12 +26,14 @@ from worker.policy.store import PolicyStore
 from worker.records import GoldenCase, HistoryEntry, Message
 from worker.stream.trier import JudgeTrier
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.broker
 
 U7 = category("U7", "Hate")
 GOOD = GoldenCase(text="[unsafe:U7] a bad one", label="unsafe", categories=("U7",))
 WRONG = GoldenCase(text="a good one", label="unsafe", categories=("U7",))
 SLOW = GoldenCase(text="[sleep:1500] [unsafe:U7]", label="unsafe")
+#: Stays in a ``HeldJudge`` until it is released.
+HELD = GoldenCase(text="case: [unsafe:U7]", label="unsafe")
 
 
 class CountingJudge(ScriptedJudge):
@@ -95,7 +98,7 @@ async def decided(settings: Settings, count: int) -> list[HistoryEntry]:
     async def enough() -> bool:
         return len(await topics.history(settings)) >= count
 
-    await wait_until(enough, 30, what=f"{count} decisions")
+    await wait_until(enough, what=f"{count} decisions")
     return await topics.history(settings)
 
 
@@ -106,9 +109,9 @@ async def test_a_policy_takes_force_when_its_cases_pass(settings: Settings) -> N
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
         (entry,) = await decided(settings, 1)
         assert (entry.decision, entry.fingerprint) == ("accepted", judge.model.fingerprint)
-        await wait_until(lambda: version_of(store, "acme") == 1, 5)
+        await wait_until(lambda: version_of(store, "acme") == 1)
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,), version=2)))
-        await wait_until(lambda: version_of(store, "acme") == 2, 5)
+        await wait_until(lambda: version_of(store, "acme") == 2)
     assert judge.asked == [GOOD.text]
 
 
@@ -116,10 +119,10 @@ async def test_a_policy_whose_cases_fail_is_refused(settings: Settings) -> None:
     """The last good one stays in force; the refusal names the cases, never their text, and goes to dead-letters."""
     async with worker(settings, ScriptedJudge()) as store:
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
-        await wait_until(lambda: version_of(store, "acme") == 1, 30)
+        await wait_until(lambda: version_of(store, "acme") == 1)
         await topics.publish(settings, ("acme", raw(U7, version=2, golden=(GOOD, WRONG))))
         entry = (await decided(settings, 2))[-1]
-        (letter,) = await wait_until(lambda: topics.read_all(settings, "dead-letters"), 10)
+        (letter,) = await wait_until(lambda: topics.read_all(settings, "dead-letters"))
         assert version_of(store, "acme") == 1
     assert (entry.decision, entry.field) == ("refused", "golden")
     assert "1 of 2 do: golden[1] wants unsafe U7 and gives safe" in (entry.reason or "")
@@ -131,17 +134,20 @@ async def test_min_pass_is_the_authors(settings: Settings) -> None:
     """Half of the cases may be enough."""
     async with worker(settings, ScriptedJudge()) as store:
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD, WRONG), min_pass=0.5)))
-        await wait_until(lambda: version_of(store, "acme") == 1, 30)
+        await wait_until(lambda: version_of(store, "acme") == 1)
 
 
 async def test_others_do_not_wait_for_slow_cases(settings: Settings) -> None:
     """While cases are judged other policies take force, and so does a later record of the same key."""
-    async with worker(settings, ScriptedJudge()) as store:
-        await topics.publish(settings, ("acme", raw(U7, golden=(SLOW,))), ("other", raw(U7)))
-        await wait_until(lambda: version_of(store, "other") == 1, 5)
+    judge = cases_held()
+    async with worker(settings, judge) as store:
+        await topics.publish(settings, ("acme", raw(U7, golden=(HELD,))), ("other", raw(U7)))
+        await wait_until(lambda: version_of(store, "other") == 1)
+        await wait_until(lambda: judge.held, what="the case is in the judge")
         assert version_of(store, "acme") is None
         await topics.publish(settings, ("acme", raw(U7, version=2, title="quick")))
-        await wait_until(lambda: version_of(store, "acme") == 2, 5)
+        await wait_until(lambda: version_of(store, "acme") == 2)
+        judge.released.set()
         entries = await decided(settings, 3)
         assert version_of(store, "acme") == 2
     last = entries[-1]
@@ -151,8 +157,13 @@ async def test_others_do_not_wait_for_slow_cases(settings: Settings) -> None:
 
 async def test_a_tombstone_ends_the_wait(settings: Settings) -> None:
     """A policy that was deleted while its cases were judged does not come back."""
-    async with worker(settings, ScriptedJudge()) as store:
-        await topics.publish(settings, ("acme", raw(U7, golden=(SLOW,))), ("acme", None))
+    judge = cases_held()
+    async with worker(settings, judge) as store:
+        await topics.publish(settings, ("acme", raw(U7, golden=(HELD,))))
+        await wait_until(lambda: judge.held, what="the case is in the judge")
+        await topics.publish(settings, ("acme", None))
+        await decided(settings, 1)
+        judge.released.set()
         entries = await decided(settings, 2)
         assert [entry.decision for entry in entries] == ["deleted", "refused"]
         assert store.resolve("acme", None) is None
@@ -166,34 +177,34 @@ async def test_one_worker_decides_for_all_and_another_takes_over(settings: Setti
         async with worker(settings, judges[0]) as leaves:
             await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
             for store in (stays, leaves):
-                await wait_until(lambda: version_of(store, "acme") == 1, 30)  # noqa: B023  (waited for)
+                await wait_until(lambda: version_of(store, "acme") == 1)  # noqa: B023  (waited for)
             assert sum(len(judge.asked) for judge in judges) == 1
         before = len(judges[1].asked)
         await topics.publish(settings, ("acme", raw(category("U9", "Other"), U7, version=2, golden=(GOOD,))))
-        await wait_until(lambda: version_of(stays, "acme") == 2, 60)
+        await wait_until(lambda: version_of(stays, "acme") == 2)
     assert len(judges[1].asked) == before + 1
     assert [entry.decision for entry in await topics.history(settings)] == ["accepted", "accepted"]
 
 
 async def test_undecided_cases_outlive_a_restart(settings: Settings) -> None:
     """A worker that stops in the middle leaves the record to the next one."""
-    judge = CountingJudge()
+    judge = cases_held()
     async with worker(settings, judge):
-        await topics.publish(settings, ("acme", raw(U7, golden=(SLOW,) * 12)))
-        await wait_until(lambda: judge.asked, 30)
+        await topics.publish(settings, ("acme", raw(U7, golden=(HELD,) * 12)))
+        await wait_until(lambda: judge.held)
     assert await topics.history(settings) == []
     async with worker(settings, ScriptedJudge()) as store:
-        await wait_until(lambda: version_of(store, "acme") == 1, 60)
+        await wait_until(lambda: version_of(store, "acme") == 1)
 
 
 async def test_without_a_judge_the_record_waits(settings: Settings) -> None:
     """A reader of policies decides nothing that it cannot judge."""
     async with topics.running(PolicyStore(settings)) as store:
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))), ("other", raw(U7)))
-        await wait_until(lambda: version_of(store, "other") == 1, 5)
+        await wait_until(lambda: version_of(store, "other") == 1)
         assert version_of(store, "acme") is None
         async with worker(replace(settings, instance_id="w2"), ScriptedJudge()):
-            await wait_until(lambda: version_of(store, "acme") == 1, 30)
+            await wait_until(lambda: version_of(store, "acme") == 1)
 
 
 async def test_an_engine_in_trouble_refuses_nobody(settings: Settings) -> None:
@@ -208,9 +219,9 @@ async def test_an_engine_in_trouble_refuses_nobody(settings: Settings) -> None:
                 return Judgement(status="engine_error")
             return await super().judge(message, policy, **options)
 
-    async with asyncio.timeout(60), worker(settings, Shaky()) as store:
+    async with asyncio.timeout(300), worker(settings, Shaky()) as store:
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
-        await wait_until(lambda: version_of(store, "acme") == 1, 30)
+        await wait_until(lambda: version_of(store, "acme") == 1)
 
 
 async def test_a_tenants_cases_wait_for_the_floors(settings: Settings) -> None:
@@ -219,7 +230,7 @@ async def test_a_tenants_cases_wait_for_the_floors(settings: Settings) -> None:
     own = category("A", "Alpha")
     async with worker(settings, ScriptedJudge()) as store:
         await topics.publish(settings, ("platform", raw(U7, golden=(SLOW,))), ("acme", raw(own, golden=floored)))
-        await wait_until(lambda: version_of(store, "acme") == 1, 30)
+        await wait_until(lambda: version_of(store, "acme") == 1)
     assert [entry.decision for entry in await topics.history(settings)] == ["accepted", "accepted"]
 
 
@@ -228,10 +239,17 @@ async def a_life_that_the_engine_ends(settings: Settings) -> None:
     judge = ProcessJudge()
     await judge.start()
     async with worker(settings, judge):
-        await wait_until(lambda: judge.is_dead, 30, what="the engine's death")
+        await wait_until(lambda: judge.is_dead, what="the engine's death")
     await judge.stop()
 
 
+@pytest.fixture
+def patient_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the note of a death take as long as Kafka does here; one that is lost costs the engine another life."""
+    monkeypatch.setattr("worker.stream.trier._NOTE_S", 60.0)
+
+
+@pytest.mark.usefixtures("patient_notes")
 async def test_cases_that_kill_the_engine_are_refused(settings: Settings) -> None:
     """The engine dies over them in two lives of a worker; the third refuses the record, and judges the next one's."""
     await topics.publish(settings, ("acme", raw(U7, golden=(GOOD, GoldenCase(text=POISON, label="unsafe")))))
@@ -244,8 +262,8 @@ async def test_cases_that_kill_the_engine_are_refused(settings: Settings) -> Non
     async with worker(settings, judge) as store:
         (entry,) = await decided(settings, 1)
         await topics.publish(settings, ("acme", raw(U7, version=2, golden=(GOOD,))))
-        await wait_until(lambda: version_of(store, "acme") == 2, 30)
-        (letter,) = await wait_until(lambda: topics.read_all(settings, "dead-letters"), 10)
+        await wait_until(lambda: version_of(store, "acme") == 2)
+        (letter,) = await wait_until(lambda: topics.read_all(settings, "dead-letters"))
     await judge.stop()
 
     assert (entry.decision, entry.field) == ("refused", "golden")
@@ -253,12 +271,13 @@ async def test_cases_that_kill_the_engine_are_refused(settings: Settings) -> Non
     assert dict(letter.headers)["error"] == b"PolicyInvalid"
 
 
+@pytest.mark.usefixtures("patient_notes")
 async def test_a_hung_engine_is_the_cases_fault_too(settings: Settings) -> None:
     """No call fails when an engine hangs: what the watchdog says is asked when the worker ends."""
     judge = HangingJudge()
     await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
     async with worker(settings, judge):
-        await wait_until(lambda: judge.asked, 30, what="the case is in the judge")
+        await wait_until(lambda: judge.asked, what="the case is in the judge")
         judge.is_dead = True
 
     trier = JudgeTrier(settings, judge)
@@ -277,10 +296,10 @@ async def test_cases_wait_while_messages_are_judged_one_at_a_time(settings: Sett
     try:
         await store.start()
         await topics.publish(settings, ("acme", raw(U7, golden=(GOOD,))))
-        await wait_until(lambda: trier._consumer is not None and trier._consumer.assignment(), 30)
+        await wait_until(lambda: trier._consumer is not None and trier._consumer.assignment())
         assert not trier.chosen()
         assert judge.asked == []
         careful[0] = False
-        await wait_until(lambda: version_of(store, "acme") == 1, 30)
+        await wait_until(lambda: version_of(store, "acme") == 1)
     finally:
         await store.stop()

@@ -14,13 +14,11 @@ from worker import kafka
 from worker.config import Settings
 from worker.errors import BrokerAway, ConfigError, OutputTooLarge, TopicMissing
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 async def settings(broker: KafkaAddress, topic_prefix: str) -> Settings:
     """Settings whose topics exist."""
-    made = Settings(bootstrap_servers=broker.bootstrap_servers, topic_prefix=topic_prefix, kafka_timeout_s=5)
+    made = Settings(bootstrap_servers=broker.bootstrap_servers, topic_prefix=topic_prefix, kafka_timeout_s=30)
     await topics.create(made)
     return made
 
@@ -45,9 +43,9 @@ async def test_reading_ends_at_its_end_and_loses_nothing_behind_it(settings: Set
     assert (first, end) == (0, 12)
     consumer.assign([only])
     consumer.seek(only, first)
-    assert [record.offset async for record in kafka.read(consumer, only, 2, 5)] == [0, 1]
+    assert [record.offset async for record in kafka.read(consumer, only, 2, 30)] == [0, 1]
     assert await consumer.position(only) == 2
-    assert [record.offset async for record in kafka.read(consumer, only, end, 5)] == [2, 8, 9, 10]
+    assert [record.offset async for record in kafka.read(consumer, only, end, 30)] == [2, 8, 9, 10]
     await kafka.close(consumer)
 
 
@@ -68,7 +66,7 @@ async def test_a_record_above_the_topics_limit_is_too_large(settings: Settings) 
         producer = kafka.make_producer(settings, compression_type=None)
         await kafka.start(producer, settings)
         with pytest.raises(OutputTooLarge):
-            await kafka.send(producer, settings.topic("policies"), b"x" * size, key=b"k", timeout_s=5)
+            await kafka.send(producer, settings.topic("policies"), b"x" * size, key=b"k", timeout_s=30)
         await kafka.close(producer)
 
 

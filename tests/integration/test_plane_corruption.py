@@ -63,7 +63,7 @@ async def test_an_unreadable_batch_stops_its_partition(
     await send(settings, [message(number) for number in range(10)], partition=1)
     async with running(settings) as plane:
         await until_verdicts(settings, 30)
-        await wait_until(lambda: any("partition 0 is halted" in reason for reason in plane.unready()), 30)
+        await wait_until(lambda: any("partition 0 is halted" in reason for reason in plane.unready()))
     verdicts = [verdict_of(record)["source"] for record in await read_all(settings, "verdicts")]
 
     assert {one["offset"] for one in verdicts if one["partition"] == 0} == set(range(20))
@@ -84,7 +84,7 @@ async def test_a_header_name_that_is_no_text_stops_nobody(own_broker: Broker, to
         hurt(own_broker, f"{settings.topic('messages')}-0", number, hostile_name)
     async with running(settings):
         await until_verdicts(settings, 3)
-        await wait_until(lambda: count(settings, "dead-letters"), 30)
+        await wait_until(lambda: count(settings, "dead-letters"))
     (dead,) = await read_all(settings, "dead-letters")
 
     assert {verdict_of(one)["source"]["offset"] for one in await read_all(settings, "verdicts")} == {0, 1, 3}
@@ -103,7 +103,7 @@ async def test_a_header_name_that_grows_when_it_is_escaped_stops_nobody(own_brok
     hurt(own_broker, f"{settings.topic('messages')}-0", 0, lambda batch: hostile_names(batch, 180_000))
     async with running(settings):
         await until_verdicts(settings, 1)
-        await wait_until(lambda: count(settings, "dead-letters"), 30)
+        await wait_until(lambda: count(settings, "dead-letters"))
     (dead,) = await read_all(settings, "dead-letters")
     headers = dict(dead.headers)
 

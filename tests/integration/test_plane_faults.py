@@ -56,7 +56,7 @@ async def test_an_engine_that_only_aborts_is_dead(broker: KafkaAddress, topic_pr
     await send(settings, [message(1, "[abort]")])
     async with running(settings, FailingJudge(aborts=10**9)) as plane:
         with pytest.raises(EngineDead):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 await plane.wait_failed()
 
     assert await committed(settings) == {0: 0}
@@ -69,7 +69,7 @@ async def test_a_dead_engine_commits_nothing_in_flight(broker: KafkaAddress, top
     await send(settings, [message(number, "[dead]" if number == 150 else "hello") for number in range(300)])
     async with running(settings, FailingJudge()) as plane:
         with pytest.raises(EngineDead):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 await plane.wait_failed()
 
         assert plane.unready()
@@ -145,7 +145,7 @@ async def test_a_refused_verdict_becomes_a_dead_letter(broker: KafkaAddress, top
         async def written() -> bool:
             return await count(settings, "dead-letters") == 1
 
-        await wait_until(written, 30)
+        await wait_until(written)
     (letter,) = await read_all(settings, "dead-letters")
 
     assert letter.value == large
@@ -189,21 +189,26 @@ async def test_retention_can_overtake_a_worker_that_waits(broker: KafkaAddress, 
     async with running(settings) as plane:
         await until_verdicts(settings, 10)
         plane.pause("maintenance")
-        await asyncio.sleep(0.3)
+        # A poll that was under way may still take a record; afterwards intake waits, and clears this each time.
+        plane._state.buffer.changed.set()
+        await wait_until(lambda: not plane._state.buffer.changed.is_set(), what="intake waits")
         # More than one fetch holds, so that some of it is still to be asked for.
         await send(settings, [message(number, "x" * 1_500_000) for number in range(10, 30)])
         await delete_before(settings, 28)
         plane.resume()
 
-        async def last_is_there() -> bool:
-            return (0, 29) in sources(await read_all(settings, "verdicts"))
+        gaps = plane._state.metrics.gaps.labels("0")._value
 
-        await wait_until(last_is_there, 60)
+        async def all_are_told() -> bool:
+            found = sources(await read_all(settings, "verdicts"))
+            return {(0, 28), (0, 29)} <= found.keys() and len(found) + gaps.get() >= 30
+
+        await wait_until(all_are_told)
         verdicts = sources(await read_all(settings, "verdicts"))
 
         assert set(verdicts.values()) == {1}
-        assert plane._state.metrics.gaps.labels("0")._value.get() == 30 - len(verdicts) > 0
-        assert plane.unready() == []
+        assert gaps.get() == 30 - len(verdicts) > 0
+        await wait_until(lambda: plane.unready() == [])
 
 
 async def delete_before(settings: Settings, offset: int) -> None:
@@ -222,12 +227,12 @@ async def test_missing_topics_are_waited_for(broker: KafkaAddress, topic_prefix:
     """While a topic is missing the worker is not ready, names the command that makes it, and makes none itself."""
     settings = settings_for(broker.bootstrap_servers, topic_prefix)
     async with running(settings) as plane:
-        await wait_until(lambda: any("rsafe topics create" in reason for reason in plane.unready()), 30)
+        await wait_until(lambda: any("rsafe topics create" in reason for reason in plane.unready()))
         await make_topics(settings, 1)
         await send(settings, [message(1)])
         await until_verdicts(settings, 1)
 
-        await wait_until(lambda: plane.unready() == [], 30)
+        await wait_until(lambda: plane.unready() == [])
 
 
 async def test_a_partition_without_its_twin_waits_for_it(broker: KafkaAddress, topic_prefix: str) -> None:
@@ -238,13 +243,13 @@ async def test_a_partition_without_its_twin_waits_for_it(broker: KafkaAddress, t
     await send(settings, [message(number) for number in range(20)])
     async with running(settings) as plane:
         await until_verdicts(settings, 10)
-        await wait_until(lambda: any("partition 1 is halted" in reason for reason in plane.unready()), 30)
+        await wait_until(lambda: any("partition 1 is halted" in reason for reason in plane.unready()))
 
         assert await count(settings, "verdicts") == 10
 
         await create_topics(settings.bootstrap_servers, settings.topic_prefix, 2)
         await until_verdicts(settings, 20)
-        await wait_until(lambda: plane.unready() == [], 30)
+        await wait_until(lambda: plane.unready() == [])
 
 
 async def grow(settings: Settings, name: str, partitions: int) -> None:
@@ -266,7 +271,7 @@ async def test_stale_policies_stop_intake(broker: KafkaAddress, topic_prefix: st
     policies = FixedPolicies()
     policies.is_stale = True
     async with running(settings, policies=policies) as plane:
-        await wait_until(plane.joined.is_set, 30)
+        await wait_until(plane.joined.is_set)
         await send(settings, [message(1)])
 
         assert any("policies may be old" in reason for reason in plane.unready())
@@ -285,10 +290,10 @@ async def test_a_broker_restart_loses_nothing(own_broker: Broker, topic_prefix: 
     async with running(settings) as plane:
         await until_verdicts(settings, 500)
         own_broker.kill()
-        await wait_until(lambda: plane.unready() != [], 30)
+        await wait_until(lambda: plane.unready() != [])
         await own_broker.start()
-        await until_verdicts(settings, 2000, 90)
-        await wait_until(lambda: plane.unready() == [], 30)
+        await until_verdicts(settings, 2000, 240)
+        await wait_until(lambda: plane.unready() == [])
 
     assert sorted(sources(await read_all(settings, "verdicts")).values()) == [1] * 2000
 
@@ -296,13 +301,14 @@ async def test_a_broker_restart_loses_nothing(own_broker: Broker, topic_prefix: 
 @pytest.mark.slow
 async def test_stopping_ends_in_time_with_kafka_away(own_broker: Broker, topic_prefix: str) -> None:
     """With Kafka gone and messages in flight, stopping takes no longer than the drain and ten seconds."""
-    settings = settings_for(own_broker.bootstrap_servers, topic_prefix, drain_timeout_s=3.0)
+    # Nobody can leave the group then, so the next worker has to wait for the session's end.
+    settings = settings_for(own_broker.bootstrap_servers, topic_prefix, drain_timeout_s=3.0, session_timeout_s=6.0)
     await make_topics(settings, 4)
-    await send(settings, (message(number, "[sleep:200]") for number in range(1000)))
+    await send(settings, (message(number, "[sleep:2000]") for number in range(300)))
     async with running(settings) as plane:
         await until_verdicts(settings, 50)
         own_broker.kill()
-        await wait_until(lambda: plane._state.buffer.messages > 0, 10)
+        await wait_until(lambda: plane._state.buffer.messages > 0)
         began_s = time.monotonic()
         await plane.stop()
 
@@ -310,9 +316,9 @@ async def test_stopping_ends_in_time_with_kafka_away(own_broker: Broker, topic_p
 
     await own_broker.start()
     async with running(settings):
-        await until_verdicts(settings, 1000, 90)
+        await until_verdicts(settings, 300, 240)
 
-    assert sorted(sources(await read_all(settings, "verdicts")).values()) == [1] * 1000
+    assert sorted(sources(await read_all(settings, "verdicts")).values()) == [1] * 300
 
 
 async def test_starting_without_kafka_waits(own_broker: Broker, topic_prefix: str) -> None:
@@ -322,7 +328,7 @@ async def test_starting_without_kafka_waits(own_broker: Broker, topic_prefix: st
     await send(settings, [message(1)])
     await own_broker.stop()
     async with running(settings) as early:
-        await wait_until(lambda: any("is Kafka running" in reason for reason in early.unready()), 30)
+        await wait_until(lambda: any("is Kafka running" in reason for reason in early.unready()))
     async with running(settings):
         await own_broker.start()
         await until_verdicts(settings, 1)

@@ -20,13 +20,14 @@ from tests.support.dataplane import (
     settings_for,
     sources,
 )
+from tests.support.judges import HeldJudge
 from tests.support.waiting import wait_until
 from worker.audit.span import Span
 from worker.audit.verify.verify import verify
 from worker.config import Settings
 from worker.dead_letter import Run, lost_run
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.broker
 _REASON: Final = "retention took it before it was judged, as its worker declared"
 
 
@@ -47,7 +48,7 @@ async def until_committed(settings: Settings, offset: int) -> None:
     async def there() -> bool:
         return (await committed(settings)).get(0, 0) >= offset
 
-    await wait_until(there, 60, what=f"a commit at {offset}")
+    await wait_until(there, what=f"a commit at {offset}")
 
 
 async def set_back(settings: Settings, offset: int) -> None:
@@ -128,10 +129,12 @@ async def test_a_deferred_message_that_is_gone_is_declared(broker: KafkaAddress,
     settings = settings_for(broker.bootstrap_servers, topic_prefix, tenant_queue_messages=5, window=1)
     await make_topics(settings, 1)
     # While the first is in the judge no queue has room, so nothing is read a second time before it is gone.
-    await send(settings, [message(number, "" if number else "[sleep:6000]") for number in range(30)])
-    async with running(settings) as plane:
-        await wait_until(lambda: len(plane._state.deferred) >= 20, 30)
+    await send(settings, [message(number, "") for number in range(30)])
+    judge = HeldJudge(lambda message: message.message_id == "m0")
+    async with running(settings, judge) as plane:
+        await wait_until(lambda: len(plane._state.deferred) >= 20)
         await delete_before(settings, 28)
+        judge.released.set()
         await until_committed(settings, 30)
 
     judged = {offset for _, offset in sources(await read_all(settings, "verdicts"))}

@@ -66,11 +66,11 @@ async def test_up_the_ladder_and_back(broker: KafkaAddress, topic_prefix: str) -
             found = [verdict_of(record) for record in await read_all(settings, "verdicts")]
             return [one for one in found if one["message_id"] == f"m{sent}"]
 
-        (found,) = await wait_until(mine, 30)
+        (found,) = await wait_until(mine)
         return dict(found)
 
     async with running(settings, SlowJudge()) as plane:
-        said = asyncio.create_task(wait_until(lambda: any(plane.overload().values()), 30, what="the worker says so"))
+        said = asyncio.create_task(wait_until(lambda: any(plane.overload().values()), what="the worker says so"))
         await send(settings, (message(number, tenant="loud") for number in range(1000, 1400)))
         calm = [await one_by_one("calm") for _ in range(4)]
         await until_verdicts(settings, 400 + sent)
@@ -78,10 +78,10 @@ async def test_up_the_ladder_and_back(broker: KafkaAddress, topic_prefix: str) -
         after = [await one_by_one("loud")]
         while "degraded" in after[-1]:
             after.append(await one_by_one("loud"))
-        await wait_until(lambda: not any(plane.overload().values()), 10, what="the worker says so")
+        await wait_until(lambda: not any(plane.overload().values()), what="the worker says so")
         counted = {rung: plane._state.metrics.degraded.labels(rung)._value.get() for rung in RUNGS[1:]}
 
-        assert plane.unready() == []
+        await wait_until(lambda: plane.unready() == [], what="nothing is wrong")
 
     records = await read_all(settings, "verdicts")
     verdicts = sorted((verdict_of(record) for record in records), key=lambda one: one["source"]["offset"])

@@ -20,9 +20,11 @@ from tests.support.waiting import wait_until
 from worker.config import Settings
 from worker.policy.store import PolicyStore
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.broker
 
 A: Final = category("A", "Alpha")
+#: How long a command waits for a worker's word.
+DECIDED: Final = ("--wait", "60")
 
 
 class Rsafe:
@@ -71,18 +73,19 @@ async def rsafe(broker: KafkaAddress, topic_prefix: str, tmp_path: Path) -> Rsaf
 async def test_the_life_of_a_policy(rsafe: Rsafe) -> None:
     """Put, look, change, roll back, delete: each command waits for the worker's word and prints it."""
     async with running(PolicyStore(rsafe.settings)) as store:
-        put = await rsafe.json("put", "acme", rsafe.file(raw(A, title="First")))
+        put = await rsafe.json("put", "acme", rsafe.file(raw(A, title="First")), *DECIDED)
         assert (put["decision"], put["version"], put["offset"]) == ("accepted", 1, 0)
-        assert version_of(store, "acme") == 1
+        # The command returns with the decision in the history; the store reads it back afterwards.
+        await wait_until(lambda: version_of(store, "acme") == 1)
         code, out, _ = await rsafe("get", "acme")
         assert (code, out.rstrip("\n").encode()) == (0, raw(A, title="First"))
 
         second = raw(A, category("B", "Beta"), title="Second")
-        assert (await rsafe.json("put", "acme", rsafe.file(second), "--bump"))["version"] == 2
+        assert (await rsafe.json("put", "acme", rsafe.file(second), "--bump", *DECIDED))["version"] == 2
         (row,) = await rsafe.json("list")
         assert (row["scope"], row["version"], row["newest"], row["categories"]) == ("acme", 2, "accepted", ["A", "B"])
 
-        back = await rsafe.json("rollback", "acme")
+        back = await rsafe.json("rollback", "acme", *DECIDED)
         assert (back["decision"], back["version"]) == ("accepted", 3)
         assert back["digest"] == put["digest"]
         entries = await rsafe.json("history", "acme")
@@ -91,19 +94,19 @@ async def test_the_life_of_a_policy(rsafe: Rsafe) -> None:
             (2, "accepted"),
             (3, "accepted"),
         ]
-        assert (await rsafe.json("rollback", "acme", "--to", "2"))["version"] == 4
-        assert (await rsafe.json("delete", "acme"))["decision"] == "deleted"
-        assert store.resolve("acme", None) is None
+        assert (await rsafe.json("rollback", "acme", "--to", "2", *DECIDED))["version"] == 4
+        assert (await rsafe.json("delete", "acme", *DECIDED))["decision"] == "deleted"
+        await wait_until(lambda: store.resolve("acme", None) is None)
         assert await rsafe.json("list") == []
-        assert (await rsafe.json("rollback", "acme", "--to", "1"))["version"] == 5
+        assert (await rsafe.json("rollback", "acme", "--to", "1", *DECIDED))["version"] == 5
 
 
 async def test_the_same_file_twice_changes_nothing(rsafe: Rsafe) -> None:
     """Byte for byte the same record is accepted again; another content under the old version is not published."""
     file = rsafe.file(raw(A))
     async with running(PolicyStore(rsafe.settings)):
-        assert (await rsafe.json("put", "acme", file))["decision"] == "accepted"
-        assert (await rsafe.json("put", "acme", file))["decision"] == "accepted"
+        assert (await rsafe.json("put", "acme", file, *DECIDED))["decision"] == "accepted"
+        assert (await rsafe.json("put", "acme", file, *DECIDED))["decision"] == "accepted"
         code, _, err = await rsafe("put", "acme", rsafe.file(raw(A, title="Other"), "other.json"))
     assert code == 1
     assert err.startswith("rsafe: version: expected an integer above")
@@ -135,9 +138,9 @@ async def test_without_a_worker_it_says_so(rsafe: Rsafe) -> None:
 async def test_a_refusal_by_a_worker_is_shown(rsafe: Rsafe) -> None:
     """A record that another client published is listed with the field that is wrong; the good one stays."""
     async with running(PolicyStore(rsafe.settings)):
-        await rsafe.json("put", "acme", rsafe.file(raw(A)))
+        await rsafe.json("put", "acme", rsafe.file(raw(A)), *DECIDED)
         await topics.publish(rsafe.settings, ("acme", b"{}"))
-        await wait_until(lambda: topics.read_all(rsafe.settings, "dead-letters"), 10)
+        await wait_until(lambda: topics.read_all(rsafe.settings, "dead-letters"))
         (row,) = await rsafe.json("list")
     assert (row["version"], row["newest"], row["field"]) == (1, "refused", "title")
     code, out, _ = await rsafe("list")

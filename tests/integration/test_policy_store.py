@@ -24,7 +24,7 @@ from worker.policy.log import PolicyLog
 from worker.policy.store import PolicyStore
 from worker.records import HistoryEntry
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.broker
 
 A: Final = category("A", "Alpha")
 HATE: Final = category("U7", "Hate", action="hold")
@@ -81,7 +81,7 @@ async def test_an_invalid_update_keeps_the_last_good_version(settings: Settings)
         await topics.publish(settings, ("acme", raw(A, version=2)))
         bad = raw(category("A"), version=3)
         (offset,) = await topics.publish(settings, ("acme", bad), headers=[("trace", b"\x00\xff")])
-        (letter,) = await wait_until(lambda: topics.read_all(settings, "dead-letters"), 5)
+        (letter,) = await wait_until(lambda: topics.read_all(settings, "dead-letters"))
         assert version_of(store, "acme") == 2
     assert (letter.key, letter.value, letter.headers[0]) == (b"acme", bad, ("trace", b"\x00\xff"))
     headers = dict(letter.headers)
@@ -103,6 +103,7 @@ async def test_the_last_good_version_outlives_a_restart(settings: Settings) -> N
     for _ in range(2):
         async with running(PolicyStore(settings)) as store:
             assert version_of(store, "acme") == 2
+            await wait_until(lambda: topics.read_all(settings, "dead-letters"))
     assert [entry.decision for entry in await topics.history(settings)] == ["accepted", "refused"]
     assert len(await topics.read_all(settings, "dead-letters")) == 1
 
@@ -115,7 +116,7 @@ async def test_the_last_good_version_outlives_compaction(broker: KafkaAddress, t
     await topics.publish(settings, ("platform", raw(HATE)))
     async with running(PolicyStore(settings)) as store:
         await topics.publish(settings, ("acme", raw(A, version=2)), ("acme", b"not a policy"))
-        await wait_until(lambda: topics.read_all(settings, "dead-letters"), 5)
+        await wait_until(lambda: topics.read_all(settings, "dead-letters"))
         assert version_of(store, "acme") == 2
 
     async def compacted() -> bool:
@@ -123,7 +124,7 @@ async def test_the_last_good_version_outlives_compaction(broker: KafkaAddress, t
         await topics.publish(settings, ("filler", b"not a policy either"))
         return 1 not in {record.offset for record in await topics.read_all(settings, "policies")}
 
-    await wait_until(compacted, 60, interval_s=0.5, what="offset 1 is compacted away")
+    await wait_until(compacted, 180, interval_s=0.5, what="offset 1 is compacted away")
     async with running(PolicyStore(settings)) as store:
         effective = store.resolve("acme", None)
         assert effective is not None
@@ -189,7 +190,8 @@ async def test_garbage_is_refused_and_the_store_goes_on(settings: Settings, key:
     """Whatever stands in the topic, it is a dead letter and the next record is read."""
     async with running(PolicyStore(settings)) as store:
         await topics.publish(settings, (key, value), (b"\xff\xff", None), ("next", raw(A)))
-        await wait_until(lambda: version_of(store, "next") == 1, 5)
+        await wait_until(lambda: version_of(store, "next") == 1)
+        await wait_until(lambda: topics.read_all(settings, "dead-letters"))
     (letter,) = await topics.read_all(settings, "dead-letters")
     assert (letter.key, letter.value) == (key.encode() if isinstance(key, str) else key, value)
 
@@ -203,6 +205,7 @@ async def test_a_key_that_is_not_there_is_refused(broker: KafkaAddress, topic_pr
     await topics.publish(settings, ("acme", raw(A)))
     async with running(PolicyStore(settings)) as store:
         assert store.scopes() == ["acme"]
+        await wait_until(lambda: topics.read_all(settings, "dead-letters"))
     (letter,) = await topics.read_all(settings, "dead-letters")
     assert (letter.key, letter.value) == (None, raw(A))
 
@@ -220,10 +223,10 @@ async def test_two_workers_that_race_agree(settings: Settings) -> None:
             ]
         await topics.publish(settings, *records, ("last", raw(A)))
         for store in stores:
-            await wait_until(lambda: "last" in store.scopes(), 10)  # noqa: B023  (waited for)
+            await wait_until(lambda: "last" in store.scopes())  # noqa: B023  (waited for)
         states = [{key: store.resolve(key, None) for key in ("acme", "beta", "stranger")} for store in stores]
         assert states[0] == states[1]
-        letters = await wait_until(lambda: enough(settings, 13), 5)
+        letters = await wait_until(lambda: enough(settings, 13))
     entries = await topics.history(settings)
     first: dict[int, str] = {}
     for entry in entries:
@@ -257,14 +260,17 @@ async def test_a_third_worker_decides_nothing_again(settings: Settings) -> None:
 async def test_each_worker_says_what_it_judges_by(settings: Settings) -> None:
     """At its start and after each change, on policy-applied."""
     await topics.publish(settings, ("acme", raw(A)))
-    async with running(PolicyStore(settings)):
-        await topics.publish(settings, ("acme", raw(A, version=2)), ("acme", None))
+    async with running(PolicyStore(settings)) as store:
+        await topics.publish(settings, ("acme", raw(A, version=2)))
+        # What comes in one fetch takes force at once, and is said once.
+        await wait_until(lambda: version_of(store, "acme") == 2)
+        await topics.publish(settings, ("acme", None))
 
         async def three() -> list[Any]:
             said = await topics.applied(settings)
             return said if len(said) >= 3 else []
 
-        said = await wait_until(three, 5)
+        said = await wait_until(three)
     assert [(one.instance_id, one.scope, one.version, one.offset) for one in said] == [
         ("w1", "acme", 1, 0),
         ("w1", "acme", 2, 1),
@@ -280,7 +286,7 @@ async def test_it_waits_for_topics_and_names_the_cure(broker: KafkaAddress, topi
     store = PolicyStore(settings)
     starting = asyncio.create_task(store.start())
     try:
-        trouble = await wait_until(lambda: store.trouble or "", 5)
+        trouble = await wait_until(lambda: store.trouble or "")
         assert "rsafe topics create" in trouble
         assert store.stale()
         await topics.create(settings)
@@ -298,17 +304,17 @@ async def test_policies_of_a_silent_topic_grow_stale_and_a_new_topic_is_read(set
     async with running(PolicyStore(settings)) as store:
         async with topics.admin(settings) as client:
             await client.delete_topics([settings.topic("policies")])
-        await wait_until(store.stale, 10)
+        await wait_until(store.stale)
         assert version_of(store, "acme") == 2
-        await wait_until(lambda: store.trouble, 20)
+        await wait_until(lambda: store.trouble)
         async with topics.admin(settings) as client:
             await client.delete_topics([settings.topic(name) for name in ("dead-letters", "policy-applied")])
             await client.delete_topics([settings.topic("policy-history")])
-        await wait_until(lambda: recreated(settings), 10)
+        await wait_until(lambda: recreated(settings))
         await topics.publish(settings, ("acme", raw(A, version=1, title="anew")), ("beta", raw(A)), ("gamma", raw(A)))
-        await wait_until(lambda: version_of(store, "gamma") == 1, 20)
+        await wait_until(lambda: version_of(store, "gamma") == 1)
         assert version_of(store, "acme") == 1
-        assert not store.stale()
+        await wait_until(lambda: not store.stale())
 
 
 async def recreated(settings: Settings) -> bool:
@@ -333,6 +339,7 @@ async def test_an_unclear_write_is_settled_by_reading(settings: Settings, monkey
     await topics.publish(settings, ("acme", raw(A)), ("beta", b"bad"))
     async with running(PolicyStore(settings)) as store:
         assert store.scopes() == ["acme"]
+        await wait_until(lambda: topics.read_all(settings, "dead-letters"))
     assert failures == []
     assert [entry.decision for entry in await topics.history(settings)] == ["accepted", "refused"]
     assert len(await topics.read_all(settings, "dead-letters")) == 1
@@ -340,6 +347,7 @@ async def test_an_unclear_write_is_settled_by_reading(settings: Settings, monkey
 
 async def test_dead_letters_that_cannot_leave_hold_nothing_up(settings: Settings) -> None:
     """Without that topic a refusal waits, and the next policy is in force as soon as ever."""
+    settings = msgspec.structs.replace(settings, kafka_timeout_s=300)
     async with topics.admin(settings) as client:
         await client.delete_topics([settings.topic("dead-letters")])
     async with running(PolicyStore(settings)) as store:
@@ -359,13 +367,13 @@ async def test_a_broker_that_comes_back_is_followed_again(tmp_path: Path) -> Non
         await topics.publish(settings, ("acme", raw(A, version=1)))
         async with running(PolicyStore(settings)) as store:
             broker.kill()
-            await wait_until(lambda: store.trouble, 20)
-            assert store.stale()
+            await wait_until(lambda: store.trouble)
+            await wait_until(store.stale)
             assert version_of(store, "acme") == 1
             await broker.start()
             await topics.publish(settings, ("acme", raw(A, version=2)))
-            await wait_until(lambda: version_of(store, "acme") == 2, 30)
-            await wait_until(lambda: not store.stale(), 5)
+            await wait_until(lambda: version_of(store, "acme") == 2)
+            await wait_until(lambda: not store.stale())
     finally:
         await broker.stop()
 
@@ -376,7 +384,7 @@ async def test_kafka_away_at_the_start_is_waited_for() -> None:
         taken.bind(("127.0.0.1", 0))
         store = PolicyStore(Settings(bootstrap_servers=f"127.0.0.1:{taken.getsockname()[1]}", kafka_timeout_s=1))
         starting = asyncio.create_task(store.start())
-        trouble = await wait_until(lambda: store.trouble or "", 5)
+        trouble = await wait_until(lambda: store.trouble or "")
         assert "is Kafka running" in trouble
         assert not starting.done()
         began = time.monotonic()

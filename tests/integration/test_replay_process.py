@@ -20,7 +20,7 @@ from tests.support.replaying import U7, judged_live, message, policy
 from tests.support.waiting import wait_until
 from worker.config import Settings
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.chaos]
 
 _COUNT: Final = 600
 #: Slow enough that a kill falls into the middle.
@@ -49,11 +49,11 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 async def _until_ended(process: subprocess.Popen[bytes]) -> None:
-    await wait_until(lambda: process.poll() is not None, 120, what="the end of the process")
+    await wait_until(lambda: process.poll() is not None, 300, what="the end of the process")
 
 
 async def _run_id(log: Path, process: subprocess.Popen[bytes]) -> str:
-    line = await line_with(log.with_suffix(".err"), "replay r", process, 60)
+    line = await line_with(log.with_suffix(".err"), "replay r", process, 120)
     return line.split()[1].rstrip(";")
 
 
@@ -66,16 +66,18 @@ async def _until(settings: Settings, wanted: int) -> None:
     async def there() -> bool:
         return await count(settings, "replay-verdicts") >= wanted
 
-    await wait_until(there, 60, what=f"{wanted} outcomes")
+    await wait_until(there, what=f"{wanted} outcomes")
 
 
 async def test_killed_twice_it_ends_with_each_offset_once(settings: Settings, tmp_path: Path) -> None:
     """SIGKILL twice in the middle, joined again each time: each offset once, and nothing in verdicts."""
     env = _environment(settings)
     arguments = ["replay", "--control", "0.2", "--json"]
+    # So few at once that the judging takes far longer than it takes to look and to kill.
+    slowly = ("--max-in-flight", "2")
     for number, share in enumerate((0.2, 0.5)):
         log = tmp_path / f"replay-{number}.log"
-        with started(*arguments, log=log, env=env) as process:
+        with started(*arguments, *slowly, log=log, env=env) as process:
             run_id = await _run_id(log, process)
             await _until(settings, int(share * _COUNT))
             process.kill()
@@ -108,7 +110,8 @@ async def test_two_processes_share_a_run(settings: Settings, tmp_path: Path) -> 
     env = _environment(settings)
     with ExitStack() as stack:
         log = tmp_path / "first.log"
-        first = stack.enter_context(started("replay", "--control", "0", "--max-in-flight", "4", log=log, env=env))
+        # One at a time, so that it works on long after the second, which takes seconds to start, has joined.
+        first = stack.enter_context(started("replay", "--control", "0", "--max-in-flight", "1", log=log, env=env))
         run_id = await _run_id(log, first)
         await _until(settings, _COUNT // 20)
         second = stack.enter_context(started("replay", "--join", run_id, log=tmp_path / "second.log", env=env))
@@ -151,7 +154,7 @@ async def test_a_stopped_run_says_how_to_go_on(settings: Settings, tmp_path: Pat
     """SIGTERM ends it with 1 and one line that names the command to go on; the report of what there is can be had."""
     env = _environment(settings)
     log, page = tmp_path / "stopped.log", tmp_path / "report.html"
-    with started("replay", "--control", "0", "--max-in-flight", "2", log=log, env=env) as process:
+    with started("replay", "--control", "0", "--max-in-flight", "1", log=log, env=env) as process:
         run_id = await _run_id(log, process)
         await _until(settings, 10)
         process.terminate()

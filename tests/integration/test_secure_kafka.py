@@ -7,8 +7,6 @@ import json
 import os
 import sys
 import traceback
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from msgspec import structs
 from prometheus_client import CollectorRegistry
 
 from tests.support import dataplane
+from tests.support.pages import page
 from tests.support.planted import PASSWORD
 from tests.support.processes import ROOT, line_with, started
 from tests.support.secure_broker import CERTIFICATE_USER, SecureBroker
@@ -40,7 +39,7 @@ from worker.stream.shadow_output import shadow_settings
 from worker.stream.trier import JudgeTrier
 from worker.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 FLOOR: Final = {"title": "Floor", "version": 1, "categories": [{"id": "U7", "name": "Threats", "action": "block"}]}
 _CATEGORY: Final = {"id": "S1", "name": "Shouting", "action": "block"}
@@ -212,12 +211,8 @@ async def rsafe(settings: Settings, *arguments: str, stdin: bytes = b"") -> tupl
     return process.returncode or 0, out.decode()
 
 
-def _readiness(port: int) -> str:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        return error.read().decode()
+async def _is_paused(port: int) -> bool:
+    return b"paused: a test" in await page(port, "readyz")
 
 
 async def test_a_worker_with_the_shipped_acls_does_all_its_work(
@@ -248,19 +243,20 @@ async def test_a_worker_with_the_shipped_acls_does_all_its_work(
         judged = {"golden": [{"text": "[unsafe:U7] a case", "label": "unsafe"}]}
         for scope, policy in (("platform", FLOOR | judged), ("acme#shadow", OWN)):
             (tmp_path / "policy.json").write_text(json.dumps(policy), encoding="utf-8")
-            code, text = await rsafe(author, "policy", "put", scope, str(tmp_path / "policy.json"))
+            code, text = await rsafe(author, "policy", "put", scope, str(tmp_path / "policy.json"), "--wait", "60")
             assert code == 0, text
             everything.append(text)
         lines = dataplane.message(1, "[unsafe:U7]") + b"\nno message\n"
-        code, text = await rsafe(sender, "send", "-", "--raw", "--wait", "--timeout-s", "40", stdin=lines)
+        code, text = await rsafe(sender, "send", "-", "--raw", "--wait", "--timeout-s", "120", stdin=lines)
         everything.append(text)
         assert "U7" in text, text
-        await wait_until(lambda: _at_least(plain, "shadow-verdicts", 1), 40, what="a verdict of the rehearsal")
+        await wait_until(lambda: _at_least(plain, "shadow-verdicts", 1), what="a verdict of the rehearsal")
+        await wait_until(lambda: _at_least(plain, "dead-letters", 1), what="the dead letter")
         assert await dataplane.count(plain, "dead-letters") == 1
         await _command(plain, {"command": "pause", "reason": "a test"})
-        await wait_until(lambda: "paused: a test" in _readiness(port), 40, what="the pause")
+        await wait_until(lambda: _is_paused(port), what="the pause")
         process.terminate()
-        assert process.wait(60) == 0
+        assert await asyncio.to_thread(process.wait, 60) == 0
     everything += [log.read_text(), log.with_suffix(".err").read_text()]
 
     auditor = secure.login(prefix, "auditor")
@@ -307,7 +303,7 @@ async def test_operators_and_replays_need_no_more_than_their_acls(
     await dataplane.send(plain, [dataplane.message(1), b"no message"])
 
     async with working(plain):
-        await wait_until(lambda: _at_least(plain, "dead-letters", 1), 40, what="a dead letter")
+        await wait_until(lambda: _at_least(plain, "dead-letters", 1), what="a dead letter")
         code, listed = await rsafe(operator, "dlq", "list", "--json")
         assert (code, "DecodeError" in listed) == (0, True), listed
         code, sent = await rsafe(operator, "dlq", "redrive", "0/0", "--value", str(mended), "--json")
@@ -436,7 +432,7 @@ async def test_each_permission_is_needed_and_missed_by_name(
             lines = [*wrong().splitlines(), *(record.getMessage() for record in caplog.records)]
             return [line for line in lines if "rsafe topics acls" in line and prefix + name in line]
 
-        found = await wait_until(refusals, 60, what=f"a word about {operation} on {name}: {wrong()}")
+        found = await wait_until(refusals, what=f"a word about {operation} on {name}: {wrong()}")
 
     print(f"\n{resource} {name} {operation}: {found[0]}")
     assert PASSWORD not in "".join(found)

@@ -116,7 +116,7 @@ async def compacted(settings: Settings, author: str) -> None:
             await client.send_and_wait(settings.topic(KEYS), value, key=key)
         return not await secrets_of(settings, author)
 
-    await wait_until(gone, 60, interval_s=0.5, what=f"the keys of {author} are compacted away")
+    await wait_until(gone, 180, interval_s=0.5, what=f"the keys of {author} are compacted away")
 
 
 async def at_least(settings: Settings, name: str, wanted: int) -> bool:

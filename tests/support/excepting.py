@@ -108,4 +108,4 @@ async def until_refused(settings: Settings, wanted: int) -> list[Any]:
         ours = [one for one in found if dict(one.headers).get("stage") == b"exception"]
         return ours if len(ours) >= wanted else []
 
-    return await wait_until(there, 30, what=f"{wanted} refused exceptions")
+    return await wait_until(there, what=f"{wanted} refused exceptions")

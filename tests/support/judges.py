@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -34,6 +35,29 @@ class WatchedJudge(ScriptedJudge):
             return await super().judge(message, policy, priority=priority)
         finally:
             self.busy[key] -= 1
+
+
+class HeldJudge(WatchedJudge):
+    """Judges by rule, some messages not before ``released`` is set, so that a test need not be quicker than judging."""
+
+    def __init__(self, holds: Callable[[Message], bool] = lambda _: True) -> None:
+        """Hold back what ``holds`` says; everything by default."""
+        super().__init__()
+        self._holds = holds
+        self.released = asyncio.Event()
+        self.held = 0
+
+    async def judge(self, message: Message, policy: EffectivePolicy, *, priority: int = 0) -> Judgement:
+        """Count and wait where the message is held back; judge by rule and keep count."""
+        if self._holds(message):
+            self.held += 1
+            await self.released.wait()
+        return await super().judge(message, policy, priority=priority)
+
+
+def cases_held() -> HeldJudge:
+    """Return a judge that holds golden cases back: those here begin with ``case:``."""
+    return HeldJudge(lambda message: message.text.startswith("case:"))
 
 
 class FailingJudge(ScriptedJudge):

@@ -38,7 +38,7 @@ def started(*arguments: str, log: Path, env: Mapping[str, str] | None = None) ->
         process.wait()
 
 
-async def line_with(log: Path, beginning: str, process: subprocess.Popen[bytes], timeout_s: float = 120.0) -> str:
+async def line_with(log: Path, beginning: str, process: subprocess.Popen[bytes], timeout_s: float = 300.0) -> str:
     """Wait for a line of standard output that begins so; fails at once when the process has ended."""
 
     def found() -> str | None:

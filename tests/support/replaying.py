@@ -22,6 +22,8 @@ U7: Final = {"id": "U7", "name": "Threats", "action": "block"}
 U8: Final = {"id": "U8", "name": "Insults", "action": "hold"}
 AS_JUDGED: Final = ReplayPolicies(mode="as-judged", history_end=0)
 NOW: Final = ReplayPolicies(mode="now", history_end=0)
+#: Hundreds of messages may be judged by a real engine, on a slow machine.
+_PATIENCE_S: Final = 600.0
 
 
 def policy(*categories: Mapping[str, Any], version: int = 1, **fields: Any) -> bytes:
@@ -61,7 +63,7 @@ async def judged_live(
         async with running(settings, judge, store):
             await send(settings, sent)
             wanted = before + (len(sent) if expected is None else expected)
-            await until_verdicts(settings, wanted)
+            await until_verdicts(settings, wanted, _PATIENCE_S)
     return wanted
 
 
@@ -80,7 +82,7 @@ async def replayed(
         offsets=offsets or {}, filter=wanted or ReplayFilter(), policies=policies, control_share=control_share
     )
     run = await replay.start_run(settings, asked, chosen)
-    last = await asyncio.wait_for(replay.work(settings, run, chosen), 120)
+    last = await asyncio.wait_for(replay.work(settings, run, chosen), _PATIENCE_S)
     return last, await make_report(settings, last)
 
 

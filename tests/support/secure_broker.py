@@ -179,6 +179,8 @@ class SecureBroker:
         users = " ".join(f'user_{user}="{PASSWORD}"' for user in USERS)
         plain = f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
         found = {
+            # As for the shared broker: a pause must not end its session with the controller.
+            "broker.session.timeout.ms": "60000",
             "listeners": ",".join(listeners.values()),
             "advertised.listeners": ",".join(text for name, text in listeners.items() if name != "CONTROLLER"),
             "listener.security.protocol.map": ",".join(
@@ -207,7 +209,7 @@ def _quick(topic_prefix: str, fields: dict[str, Any]) -> Settings:
         "topic_prefix": topic_prefix,
         "group_id": f"{topic_prefix}workers",
         "engine": "scripted",
-        "session_timeout_s": 6.0,
+        "session_timeout_s": 30.0,
         "rebalance_timeout_s": 10.0,
         "drain_timeout_s": 5.0,
         "commit_interval_s": 0.2,

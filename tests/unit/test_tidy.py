@@ -49,7 +49,7 @@ LAYERS: Final[dict[str, frozenset[str]]] = {
 }
 #: Libraries that one place alone may import, so that they can be changed there.
 SEAMS: Final[dict[str, frozenset[str]]] = {
-    "vllm": frozenset({"worker.judge.vllm_engine"}),
+    "vllm": frozenset({"worker.judge.vllm_engine", "worker.judge.vllm_copied"}),
     "cryptography": frozenset({"worker.sealing"}),
     "faust": frozenset({"worker.stream.app"}),
     "jgo": frozenset({"worker.jars"}),
