@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,6 +126,21 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(whole: Runner, tmp_path: Pa
         results.read_all(tmp_path / "results", STUDY)["label", 1].columns
         == results.read_all(whole.place.results, STUDY)["label", 1].columns
     )
+
+
+def test_the_early_state_is_a_mean_that_stops_do_not_change(whole: Runner, tmp_path: Path) -> None:
+    """It is none of the states that it is the mean of, and the same for a run that was stopped among them."""
+    shutil.copytree(whole.folder("warmup", 1), tmp_path / "warmup-1")
+    while not _runner(tmp_path, Steps(3))._early("reasoning", 1):
+        assert not (tmp_path / "reasoning-1" / EARLY_DIR).is_dir()
+    mean, last = _weights(tmp_path / "reasoning-1" / EARLY_DIR), _weights(tmp_path / "reasoning-1")
+
+    assert any(not torch.equal(weight, last[name]) for name, weight in mean.items())
+    for name, weight in _weights(whole.folder("reasoning", 1) / EARLY_DIR).items():
+        assert torch.equal(weight, mean[name])
+    assert {EARLY_DIR, "checkpoint.pt", "tokenizer.raw.json"} == {
+        path.name for path in (tmp_path / "reasoning-1").iterdir()
+    }
 
 
 def test_reinforced_updates_go_on_too(whole: Runner, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,3 +58,9 @@ def load(path: Path) -> dict[str, Any]:
         text = f"{file} is not a checkpoint of this program ({type(error).__name__}); name the folder given to --out"
         raise TrainError(text) from None
     return state
+
+
+def mean_weights(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the mean of each weight."""
+    first, *others = (state["model"] for state in states)
+    return {name: sum((one[name] for one in others), first[name]) / len(states) for name in first}

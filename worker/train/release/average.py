@@ -43,9 +43,3 @@ def tokenizer_of(run: Path) -> Path:
         text = f"{found} is missing; a checkpoint is exported from the folder that its run wrote"
         raise TrainError(text)
     return found
-
-
-def mean_weights(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the mean of each weight."""
-    first, *others = (state["model"] for state in states)
-    return {name: sum((one[name] for one in others), first[name]) / len(states) for name in first}

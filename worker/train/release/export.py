@@ -19,10 +19,10 @@ from worker.train.data.rows import Row
 from worker.train.evaluate import cases, direct_scores, table, trace_scores
 from worker.train.examples.format import Formatter
 from worker.train.examples.tokenizer import check_labels, save_tokenizer
-from worker.train.model import network
+from worker.train.model import checkpoint, network
 from worker.train.recipe import TEMPLATE_FILE, Ready, load_demo_template
 from worker.train.release.attach import Learnt, today, write_papers
-from worker.train.release.average import mean_weights, read_states, tokenizer_of
+from worker.train.release.average import read_states, tokenizer_of
 from worker.train.release.canaries import Canary, make
 from worker.train.release.extraction import Attack, Report, canary_secrets, check, training_secrets
 from worker.train.release.limits import check_digits, check_parameters, check_size
@@ -54,7 +54,7 @@ class Trained:
         self.progress: dict[str, Any] = states[0]["progress"]
         self.averaged = tuple(sorted(state["progress"]["step"] for state in states))
         self.model = network.build(seed=0, **states[0]["shape"])
-        self.model.load_state_dict(mean_weights(states))
+        self.model.load_state_dict(checkpoint.mean_weights(states))
         self.model.eval()
 
     def recipe(self) -> dict[str, Any]:

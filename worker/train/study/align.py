@@ -28,7 +28,7 @@ class Reinforced(Struct, frozen=True, kw_only=True):
 
     Attributes:
         folder: of the run.
-        source: the early checkpoint.
+        source: the early state.
         rows: what is asked.
         way, seed, study: which arm, and how large it is.
         threads: CPU threads.

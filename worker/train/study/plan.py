@@ -7,21 +7,25 @@ Where it departs from a full training run, and from the paper (arXiv 2506.07736)
    in ``train sft``: the first columns of the embeddings are the tokens' weights in a linear model for each set and
    concept that trains (``model/start.py``), the others directions of what they stand beside. So every arm, the
    reinforced ones too, knows from the start which words speak for which training label.
-2. The reinforced arms start from an early checkpoint of a supervised one (``format_share`` of its training, before
-   its rate falls), since such a network does not find the format by itself. The paper starts from an
-   instruction-tuned model.
-3. ``sft_continued`` starts from the very checkpoint that ``rl_reasoning`` starts from and takes as many updates.
+   Some heads start as those that match and copy tokens (``model/circuits.py``): an id that is copied wrong fails the
+   format, only a verdict of unsafe needs one, and a reinforced arm that often gets them wrong learns to say safe.
+2. The reinforced arms start from an early state of a supervised one, since such a network does not find the format
+   by itself. The paper starts from an instruction-tuned model. It is the mean of ten states over ``format_span`` up
+   to ``format_share`` of the training, before its rate falls: a single one sways at a full rate (mean P(unsafe) .05
+   and, fifteen updates later, .39, of rows that are unsafe in .40), and one that says safe to everything has no
+   variance to learn from.
+3. ``sft_continued`` starts from the very state that ``rl_reasoning`` starts from and takes as many updates.
    The two differ in more than the kind of update. Prompts: reinforced ones are half safe, at least a quarter of
    rows that violate nothing, and at most 400 tokens long; supervised ones are epochs as ``train sft`` draws them.
    Size: ``prompts_per_update`` by ``group`` answers, against ``step_tokens``. Rate: ``update_rate``, constant after
    ten updates, against a warm-up to ``continued_rate`` and a fall over the last ``decay_share``. Dropout: none
    against ``dropout``. Weight decay: none against 0.05.
-4. ``rl_label`` starts from the early checkpoint of ``label_category``: the reward's format asks for the ids of
+4. ``rl_label`` starts from the early state of ``label_category``: the reward's format asks for the ids of
    violated categories, which ``label`` never writes.
 5. Examples are equal over the supervised arms; updates are not. Batches are filled by tokens, so an arm that writes
    reasoning takes more updates over the same rows. Both ``rl_label - label`` and ``rl_label - label_category``, and
-   ``rl_reasoning - reasoning``, set an early checkpoint and ``updates`` reinforced ones against a supervised run of
-   all epochs. ``rl_reasoning - rl_label`` has as many reinforced updates on both sides, from early checkpoints of
+   ``rl_reasoning - reasoning``, set an early state and ``updates`` reinforced ones against a supervised run of
+   all epochs. ``rl_reasoning - rl_label`` has as many reinforced updates on both sides, from early states of
    unequal ones. Only ``rl_reasoning - sft_continued`` has as many updates on both sides throughout.
 6. Both held-out concepts are held out of one model, and so are the sets that were labelled for nothing else, and
    the parts of other concepts that say the same. Hate itself stays: what attacks women as a group still trains as
@@ -34,7 +38,10 @@ Where it departs from a full training run, and from the paper (arXiv 2506.07736)
 9. Scores come from the training-side scorers (``model/scoring.py``) and not from an engine: starting one for each of
    21 models takes longer than judging. Answers are greedy and free, and are read by the parser that serves; an
    answer that it cannot read counts as wrong.
-10. A run that is told to stop does so between supervised checkpoints of a minute, or between ``update_chunk``
+10. Reinforced updates are held near their start by a KL of ``kl_weight``; the paper has none. Without much of it every
+    answer becomes safe: half of the prompts are, and an unsafe verdict also needs ids that are right. Chosen on dev
+    rows with another seed (``README.md``, "The study").
+11. A run that is told to stop does so between supervised checkpoints of a minute, or between ``update_chunk``
     reinforced updates.
 """
 
@@ -76,7 +83,7 @@ class Way(Struct, frozen=True, kw_only=True):
         reasoning: the verdict stands after a reasoning.
         cites: the ids of violated categories follow the label.
         shuffled: the reasoning is that of another row with an equal label.
-        parent: the arm whose early checkpoint it starts from; None for the warmed-up decoder.
+        parent: the arm whose early state it starts from; None for the warmed-up decoder.
         reinforced: by GRPO, not by examples.
 
     """
@@ -140,6 +147,7 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label_weight: float
     decision_weight: float
     format_share: float
+    format_span: float
     updates: int
     prompts_per_update: int
     group: int

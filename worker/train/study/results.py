@@ -57,7 +57,7 @@ class Result(Struct, frozen=True, kw_only=True):
         study: digest of the settings; ``code``: of what trained and asked (``made_by``).
         date: UTC day of the measurement.
         parameters: of the network.
-        steps: updates since the warm-up's end, those of the early checkpoint included.
+        steps: updates since the warm-up's end, those of the early state included.
         settings, names: what the columns' numbers stand for.
         columns: the answers.
 

@@ -165,7 +165,7 @@ class Runner:
         return done
 
     def _early(self, parent: Arm, seed: int) -> bool:
-        """Bring the arm that others start from as far as its early checkpoint."""
+        """Bring the arm that others start from as far as its early state."""
         if (self.folder(parent, seed) / EARLY_DIR).is_dir():
             return True
         return self._stage(parent, seed).go(self.accepts, self.stop, until=self.study.format_share)
@@ -181,6 +181,7 @@ class Runner:
             updates=study.updates if way.parent else 0,
             rate=study.continued_rate if way.parent else study.peak_rate,
             early_share=0.0 if way.parent else study.format_share,
+            early_span=study.format_span,
             threads=self.place.threads,
         )
         return self._open(stage, self._writer(arm))

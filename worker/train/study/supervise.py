@@ -16,17 +16,17 @@ from worker.train.examples.batches import Batch, batches
 from worker.train.examples.format import Teaching, epoch_groups
 from worker.train.model import checkpoint, network
 from worker.train.recipe import Ready, Recipe
-from worker.train.sft import TOKENIZER_FILE, Run, Say, start_embeddings
+from worker.train.sft import TOKENIZER_FILE, Run, Say, start_network
 from worker.train.study.examples import Writer, families
 from worker.train.study.plan import Study
 from worker.train.study.rows import Accepts
 
 EARLY_DIR: Final = "early"
+_STATES_DIR: Final = "early-states"
+_STATES: Final = 10
 #: A checkpoint is written at least so often, in seconds.
 SAVE_EVERY_S: Final = 60.0
 _NO_LIMIT: Final = 1e9
-#: The study was planned before longer wavelengths and auxiliary losses; its arms differ by what they are taught alone.
-_ROPE_THETA: Final = 10_000.0
 _REPORT_EVERY: Final = 50
 
 #: Whether the time is up.
@@ -43,7 +43,8 @@ class Stage(Struct, frozen=True, kw_only=True):
         epochs: it ends after so many, or
         updates: after so many updates (0: by epochs alone).
         rate: the highest learning rate.
-        early_share: a copy of the checkpoint is kept in ``EARLY_DIR`` at this share (0: none).
+        early_share: the mean of the states up to this share is kept in ``EARLY_DIR`` (0: none).
+        early_span: the share over which that mean is taken, of ten states.
         threads: CPU threads.
 
     """
@@ -55,6 +56,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     updates: int = 0
     rate: float
     early_share: float = 0.0
+    early_span: float = 0.0
     threads: int = 1
 
 
@@ -76,8 +78,8 @@ class StageRun(Run):
             self.resume(checkpoint.load(self.stage.folder))
         elif self.stage.parent:
             self.model.load_state_dict(checkpoint.load(self.stage.parent)["model"])
-        elif self.recipe.embedding_scale:
-            start_embeddings(self)
+        else:
+            start_network(self)
 
     @property
     def share(self) -> float:
@@ -113,15 +115,34 @@ class StageRun(Run):
         checkpoint.save(self.stage.folder, self.model, self.optimizer, self.progress, self.shape)
 
     def _keep_early(self) -> None:
-        """Keep the first state from ``early_share`` on, with the tokenizer, as a run that can be started from."""
-        folder = self.stage.folder / EARLY_DIR
-        if not self.stage.early_share or self.share < self.stage.early_share or folder.is_dir():
+        """Keep states on the way to ``early_share``, and there their mean as a run that can be started from.
+
+        At a full rate the label's odds sway from update to update for all questions alike, so that a single state
+        may say safe to everything.
+        """
+        stage, folder = self.stage, self.stage.folder / _STATES_DIR
+        since = self.share - (stage.early_share - stage.early_span)
+        if not stage.early_share or since < 0 or (stage.folder / EARLY_DIR).is_dir():
             return
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{int(_STATES * min(1.0, since / stage.early_span)):02}.pt"
+        if not path.is_file():
+            checkpoint.save(folder, self.model, self.optimizer, self.progress, self.shape)
+            (folder / checkpoint.FILE_NAME).rename(path)
+        if self.share >= stage.early_share:
+            self._mean_of(folder)
+
+    def _mean_of(self, states: Path) -> None:
+        """Write the mean of states, with the tokenizer and all else of the last one."""
+        folder = self.stage.folder / EARLY_DIR
         part = folder.with_suffix(".part")
         part.mkdir(exist_ok=True)
-        checkpoint.save(part, self.model, self.optimizer, self.progress, self.shape)
+        mean = network.build(seed=0, **self.shape)
+        mean.load_state_dict(checkpoint.mean_weights([checkpoint.load(path) for path in sorted(states.glob("*.pt"))]))
+        checkpoint.save(part, mean, self.optimizer, self.progress, self.shape)
         shutil.copyfile(self.stage.folder / TOKENIZER_FILE, part / TOKENIZER_FILE)
         part.rename(folder)
+        shutil.rmtree(states)
 
     def _seed(self, epoch: int) -> str:
         kind = "warmup" if self.writer.way is None else "updates" if self.stage.updates else "sft"
@@ -159,7 +180,7 @@ def _recipe(stage: Stage, study: Study) -> Recipe:
         device="cpu",
         layers=study.layers,
         hidden=study.hidden,
-        rope_theta=_ROPE_THETA,
+        # Arms differ by what they are taught to write, and by nothing else.
         teaching=Teaching(hints=0.0),
         vocab_size=study.vocab_size,
         peak_rate=stage.rate,
