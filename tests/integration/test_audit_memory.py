@@ -35,6 +35,11 @@ async def judged(settings: Settings, count: int, total: int) -> None:
         await wait_until(there, 400, what=f"{total} commits")
 
 
+async def least_peak(settings: Settings) -> int:
+    """Return the least peak of a few audits: how much Kafka hands over at once differs from one to the next."""
+    return min([await peak_bytes(verify(settings, Span())) for _ in range(3)])
+
+
 async def test_four_times_the_range_takes_no_more_memory(
     broker: KafkaAddress, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,10 +49,10 @@ async def test_four_times_the_range_takes_no_more_memory(
     settings = settings_for(broker.bootstrap_servers, topic_prefix, compression="none")
     await make_topics(settings, 2)
     await judged(settings, _FEW, _FEW)
-    few = await peak_bytes(verify(settings, Span()))
+    few = await least_peak(settings)
     await judged(settings, (_TIMES - 1) * _FEW, _TIMES * _FEW)
     report, _ = await verify(settings, Span())
-    many = await peak_bytes(verify(settings, Span()))
+    many = await least_peak(settings)
 
     assert (report.ok, report.checked) == (True, _TIMES * _FEW)
     assert many < 1.5 * few, (many, few)

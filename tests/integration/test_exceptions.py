@@ -26,7 +26,7 @@ from tests.support.dataplane import (
     settings_for,
     until_verdicts,
 )
-from tests.support.excepting import KEY, fields, judged, judging, known, publish, until_refused, verdicts
+from tests.support.excepting import KEY, fields, judged, judging, known, publish, shared, until_refused, verdicts
 from tests.support.replaying import U7, U8, outcomes, policy, replayed
 from tests.support.waiting import wait_until
 from worker.audit.replay.exceptions import read_exceptions
@@ -242,6 +242,8 @@ async def test_bad_records_are_refused_once_and_the_stream_goes_on(settings: Set
     }
     metrics = Metrics(CollectorRegistry())
     async with judging(settings, metrics), judging(msgspec.structs.replace(settings, instance_id="second")):
+        # What is refused while partitions change hands may rightly be refused by both.
+        await wait_until(lambda: shared(settings, 2), what="two workers refuse exceptions")
         for number, (key, (value, _)) in enumerate(bad.items()):
             await publish(settings, key, value)
             found = await judged(settings, by("u1", number, SAYS_BOTH))

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -25,19 +26,25 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.chaos]
 _COUNT: Final = 600
 #: Slow enough that a kill falls into the middle.
 _TEXTS: Final = ("hello [sleep:40]", "[unsafe:U7] hello [sleep:40]")
+#: Takes minutes where a partition of these is judged one by one.
+_SLOW: Final = "hello [sleep:1000]"
+
+
+async def _judged(broker: KafkaAddress, topic_prefix: str, texts: Sequence[str]) -> Settings:
+    chosen = settings_for(broker.bootstrap_servers, topic_prefix, window=200)
+    await make_topics(chosen)
+    sent = [message(number, texts[number % len(texts)]) for number in range(_COUNT)]
+    await judged_live(chosen, [("platform", policy(U7))], sent)
+    return chosen
 
 
 @pytest.fixture
 async def settings(broker: KafkaAddress, topic_prefix: str) -> Settings:
     """Settings of a log with live verdicts."""
-    chosen = settings_for(broker.bootstrap_servers, topic_prefix, window=200)
-    await make_topics(chosen)
-    texts = [message(number, _TEXTS[number % 2]) for number in range(_COUNT)]
-    await judged_live(chosen, [("platform", policy(U7))], texts)
-    return chosen
+    return await _judged(broker, topic_prefix, _TEXTS)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, **more: object) -> dict[str, str]:
     return environment(
         settings.bootstrap_servers,
         settings.topic_prefix,
@@ -45,6 +52,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         session_timeout_s=6,
         rebalance_timeout_s=10,
         kafka_timeout_s=10,
+        **more,
     )
 
 
@@ -105,16 +113,21 @@ async def test_killed_twice_it_ends_with_each_offset_once(settings: Settings, tm
     assert (report["doubled"], report["comparison"]["total"]["to_safe"]) == (0, 0)
 
 
-async def test_two_processes_share_a_run(settings: Settings, tmp_path: Path) -> None:
-    """A second process joins in the middle and takes partitions over: both end well, each offset once."""
-    env = _environment(settings)
+async def test_two_processes_share_a_run(broker: KafkaAddress, topic_prefix: str, tmp_path: Path) -> None:
+    """A second process joins in the middle and takes partitions over: both end well, each offset once.
+
+    Alone the first one, which judges one at a time, would take minutes over partition 1, however long the second takes
+    to start. Kafka's turns go by name, so the second one gets it, and judges all of it at once.
+    """
+    settings = await _judged(broker, topic_prefix, (_TEXTS[0], _SLOW, _TEXTS[1], _TEXTS[1]))
+    one, two = (_environment(settings, instance_id=name) for name in ("first", "second"))
     with ExitStack() as stack:
         log = tmp_path / "first.log"
-        # One at a time, so that it works on long after the second, which takes seconds to start, has joined.
-        first = stack.enter_context(started("replay", "--control", "0", "--max-in-flight", "1", log=log, env=env))
+        first = stack.enter_context(started("replay", "--control", "0", "--max-in-flight", "1", log=log, env=one))
         run_id = await _run_id(log, first)
-        await _until(settings, _COUNT // 20)
-        second = stack.enter_context(started("replay", "--join", run_id, log=tmp_path / "second.log", env=env))
+        await _until(settings, 6)
+        join = ("replay", "--join", run_id, "--max-in-flight", str(_COUNT))
+        second = stack.enter_context(started(*join, log=tmp_path / "second.log", env=two))
         for process in (first, second):
             await _until_ended(process)
             assert process.returncode == 0, log.with_suffix(".err").read_text()

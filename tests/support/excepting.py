@@ -100,6 +100,14 @@ async def judged(settings: Settings, *values: bytes) -> dict[str, dict[str, Any]
     return await verdicts(settings)
 
 
+async def shared(settings: Settings, workers: int) -> bool:
+    """Tell whether so many workers have shared out who refuses which exceptions."""
+    async with policy_topics.admin(settings) as client:
+        answers = await client.describe_consumer_groups([f"{settings.group_id}.exceptions"])
+    (group,) = [group for answer in answers for group in answer.to_object()["groups"]]
+    return (group["state"], len(group["members"])) == ("Stable", workers)
+
+
 async def until_refused(settings: Settings, wanted: int) -> list[Any]:
     """Wait until so many exceptions are dead letters, and return these."""
 

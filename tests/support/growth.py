@@ -17,18 +17,18 @@ def growth(call: Callable[[str], object], text: str, times: int = 4) -> float:
 
     Quadratic time gives ``times`` squared. What takes next to no time counts as growing like its length.
     """
-    long_s, short_s = _cost_s(call, text), _cost_s(call, text[: len(text) // times])
+    short = text[: len(text) // times]
+    # In turns, so that what else the machine does meanwhile meets both.
+    costs = [(_cost_s(call, text), _cost_s(call, short)) for _ in range(_ATTEMPTS)]
+    long_s, short_s = (min(column) for column in zip(*costs, strict=True))
     return float(times) if long_s < _NOISE_S else long_s / max(short_s, _NOISE_S / times)
 
 
 def _cost_s(call: Callable[[str], object], text: str) -> float:
-    """Return the least CPU time of a few calls, in seconds."""
-    costs = []
-    for _ in range(_ATTEMPTS):
-        began_s = time.process_time()
-        call(text)
-        costs.append(time.process_time() - began_s)
-    return min(costs)
+    """Return the CPU time of a call, in seconds."""
+    began_s = time.process_time()
+    call(text)
+    return time.process_time() - began_s
 
 
 async def peak_bytes(call: Awaitable[object]) -> int:

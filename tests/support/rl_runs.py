@@ -16,6 +16,8 @@ from worker.train.sft import TOKENIZER_FILE, Run
 
 SFT_STEPS: Final = 800
 _TRAIN: Final = 160
+#: Steps alone say how far the run is: on a slow machine time would end it, and its phases, earlier.
+_MAX_MINUTES: Final = 1e6
 
 
 def small_rows() -> Rows:
@@ -32,10 +34,10 @@ def write_rows(path: Path) -> Path:
 
 def small_run(folder: Path) -> Run:
     """Train a small network until it writes the format more often than not."""
-    recipe, ready = some_recipe(folder, max_steps=SFT_STEPS, layers=2), some_ready()
+    recipe, ready = some_recipe(folder, max_minutes=_MAX_MINUTES, max_steps=SFT_STEPS, layers=2), some_ready()
     tokenizer = some_tokenizer(ready)
     tokenizer.save(str(folder / TOKENIZER_FILE))
-    (folder / "recipe.json").write_bytes(orjson.dumps({"max_minutes": 5.0, "seed": recipe.seed, "threads": 1}))
+    (folder / "recipe.json").write_bytes(orjson.dumps({"max_minutes": _MAX_MINUTES, "seed": recipe.seed, "threads": 1}))
     torch.set_num_threads(1)
     run = Run(recipe, ready, tokenizer, lambda _: None)
     run.train()

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from typing import Final
+from unittest.mock import patch
 
 import msgspec
 
@@ -96,18 +97,26 @@ async def engine() -> None:
             loop.call_later(int(task) / 1000, functools.partial(print, name, flush=True))
 
 
+async def _work(settings: Settings, judge: ProcessJudge, asked: asyncio.Event) -> None:
+    async with running(settings, judge, FixedPolicies()) as plane:
+        ends = [asyncio.create_task(plane.wait_failed()), asyncio.create_task(asked.wait())]
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
 async def worker(settings: Settings) -> None:
-    """Work until SIGTERM; whatever ends the data plane ends the process with exit 1."""
+    """Work until SIGTERM; whatever ends the data plane ends the process with exit 1.
+
+    Its last commit may take as long as Kafka does here: a death that is not remembered costs the engine another life.
+    """
     asked = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
     judge = ProcessJudge()
     await judge.start()
     try:
-        async with running(settings, judge, FixedPolicies()) as plane:
-            ends = [asyncio.create_task(plane.wait_failed()), asyncio.create_task(asked.wait())]
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+        with patch("worker.stream.plane._COMMIT_S", 60.0):
+            await _work(settings, judge, asked)
     finally:
         await judge.stop()
 

@@ -51,7 +51,12 @@ def state_with(**settings: Any) -> State:
 
 
 class MemoryDelivery:
-    """A ``Delivery`` into lists; what is larger than a topic's limit is refused, as Kafka does."""
+    """A ``Delivery`` into lists; what is larger than a topic's limit is refused, as Kafka does.
+
+    Attributes:
+        waiting: writes that wait at the gate.
+
+    """
 
     def __init__(self, **limits: int) -> None:
         """Start empty; ``limits`` are bytes of a value by the topic's short name."""
@@ -59,12 +64,17 @@ class MemoryDelivery:
         self.limits = limits
         self.gate = asyncio.Event()
         self.gate.set()
+        self.waiting = 0
         self.abandoned = 0
 
     async def write(self, topic: str, partition: int, rows: Sequence[Row]) -> list[int | None]:
         """Append rows, once the gate is open."""
         assert partition == 0
-        await self.gate.wait()
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
         positions: list[int | None] = []
         for row in rows:
             name = topic.rpartition(".")[2]

@@ -265,14 +265,14 @@ async def test_suspects_are_judged_with_nothing_beside_them() -> None:
 async def test_whatever_was_in_the_judge_at_a_death_is_suspected() -> None:
     """Among others nobody is to blame; alone the message is; a neighbour that waits is neither."""
     rig, ledger = Rig(RecordingJudge(), window=2), open_ledger(0, 1, 2)
-    rig.take_in(ledger, raw(0, "[dead][sleep:5]"), raw(1, "[sleep:500]"), raw(2))
+    rig.take_in(ledger, raw(0, "[dead][sleep:5]"), raw(1, "[sleep:60000]"), raw(2))
     await asyncio.wait_for(rig.state.failed.wait(), 10)
 
     assert suspects(ledger) == {0: 0, 1: 0}
 
     rig.pipeline.abort()
     again = Rig(RecordingJudge(), window=2)
-    again.take_in(ledger, raw(0, "[dead][sleep:5]"), raw(1, "[sleep:500]"), raw(2))
+    again.take_in(ledger, raw(0, "[dead][sleep:5]"), raw(1, "[sleep:60000]"), raw(2))
     await asyncio.wait_for(again.state.failed.wait(), 10)
 
     assert suspects(ledger) == {0: 1, 1: 0}

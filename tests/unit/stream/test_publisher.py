@@ -7,6 +7,7 @@ import json
 from typing import Any, cast
 
 from tests.support.streaming import MemoryDelivery, open_ledger, record, state_with
+from tests.support.waiting import wait_until
 from worker.errors import DecodeError
 from worker.stream.delivery import Delivery
 from worker.stream.ledger import PartitionLedger
@@ -60,7 +61,7 @@ async def test_traces_go_before_verdicts_and_offsets_are_done_after() -> None:
     ledger = open_ledger(0, 1)
     delivery.gate.clear()
     submit(state, target, outcome(ledger, 0), outcome(ledger, 1, traced=False))
-    await asyncio.sleep(0.01)
+    await wait_until(lambda: delivery.waiting, what="a write waits at the gate")
 
     assert ledger.watermark == 0
     assert state.buffer.messages == 2
@@ -87,7 +88,7 @@ async def test_nothing_is_written_for_a_partition_that_was_given_away() -> None:
 
     delivery.gate.clear()
     submit(state, target, outcome(closing, 0))
-    await asyncio.sleep(0.01)
+    await wait_until(lambda: delivery.waiting, what="a write waits at the gate")
     closing.close()
     delivery.gate.set()
     await target.drained({0})
@@ -161,7 +162,7 @@ async def test_abandoning_leaves_offsets_open_and_memory_free() -> None:
     ledger = open_ledger(0, 1)
     delivery.gate.clear()
     submit(state, target, outcome(ledger, 0), outcome(ledger, 1))
-    await asyncio.sleep(0.01)
+    await wait_until(lambda: delivery.waiting, what="a write waits at the gate")
     await asyncio.wait_for(target.abandon(), 5)
 
     assert delivery.abandoned == 1
