@@ -93,6 +93,7 @@ def made_result(arm: Arm, seed: int, study: Study, *, rate: float, rows: int = 8
 
 
 def page_with_markers(path: Path) -> Path:
-    """Write a page that has a place for the table."""
-    path.write_text("# A page\n\n<!-- study:begin -->\nold\n<!-- study:end -->\n\nAfter.\n", encoding="utf-8")
+    """Write a page that has a place for the table, and one for its summary."""
+    places = "".join(f"<!-- {mark} -->\nold\n<!-- /{mark} -->\n\n" for mark in ("study", "study-summary"))
+    path.write_text(f"# A page\n\n{places}After.\n", encoding="utf-8")
     return path

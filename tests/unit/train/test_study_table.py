@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.study_rows import CODE, made_result, page_with_markers, tiny_study
-from worker.errors import TrainError
+from worker.errors import TrainError, UsageError
 from worker.train.evaluation import bootstrap
 from worker.train.study import plan, results, table
 from worker.train.study.plan import ARMS, SETTINGS, Arm, load_study
@@ -132,11 +132,13 @@ def test_a_table_has_every_arm_and_bad_results_too(tmp_path: Path) -> None:
     table.fill_page(page, tmp_path)
     text = page.read_text(encoding="utf-8")
 
-    line = next(one for one in text.splitlines() if one.startswith("| `reasoning` - `label` |"))
-    assert "2 of 3" in line
-    assert len(SETTINGS) == line.count("| -0.")
+    # In the table for both measures; in the summary for one.
+    lines = [one for one in text.splitlines() if one.startswith("| `reasoning` - `label` |")]
+    assert [lines[0], lines[0]] == [lines[2], next(one for one in lines if "| -0." in one)]
+    assert 3 == len(lines) == sum("2 of 3" in line for line in lines)
+    assert len(SETTINGS) == lines[0].count("| -0.")
     assert "| `rl_label` | 0 of 3 | not run yet |" in text
-    assert "4 of 21 models of 3.40 million parameters, 400 questions each; measured 2000-01-02" in text
+    assert 2 == text.count("4 of 21 models of 3.40 million parameters, 400 questions each; measured 2000-01-02")
     assert f"code `{CODE}`" in text
     assert text.endswith("\nAfter.\n")
     assert "old" not in text
@@ -146,8 +148,8 @@ def test_a_table_has_every_arm_and_bad_results_too(tmp_path: Path) -> None:
 
 def test_a_page_needs_markers() -> None:
     """A page without a place for the table is refused with the cure."""
-    with pytest.raises(TrainError, match="study:begin"):
-        table.fill("# no place\n", "table")
+    with pytest.raises(UsageError, match="<!-- study -->"):
+        table.fill("# no place\n", {}, STUDY)
 
 
 def test_results_are_small_and_hold_no_text(tmp_path: Path) -> None:
@@ -182,9 +184,9 @@ def test_results_that_do_not_fit_are_refused(tmp_path: Path, change: dict[str, A
         results.read_all(tmp_path, STUDY)
 
 
-def test_the_committed_table_is_fresh() -> None:
-    """The page of the training part has the table of the committed results; ``train study --table`` writes it again."""
-    page = (ROOT / "worker" / "train" / "README.md").read_text(encoding="utf-8")
-    study = load_study()
+@pytest.mark.parametrize("page", ["README.md", "worker/train/README.md"])
+def test_the_committed_table_is_fresh(page: str) -> None:
+    """Both pages have the tables of the committed results; ``train study --table`` writes them again."""
+    text, study = (ROOT / page).read_text(encoding="utf-8"), load_study()
 
-    assert table.fill(page, table.render(results.read_all(plan.RESULTS_DIR, study), study)) == page
+    assert table.fill(text, results.read_all(plan.RESULTS_DIR, study), study) == text

@@ -1,8 +1,7 @@
-"""The result table as Markdown, between markers of a page. Pure but for reading results."""
+"""The result table as Markdown, between marks of a page. Pure but for reading results."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from worker.errors import TrainError
+from worker.marked import insert
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.study.plan import ARMS, DIFFERENCES, RESULTS_DIR, SETTINGS, Arm, Setting, Study, load_study
 from worker.train.study.results import (
@@ -24,12 +23,9 @@ from worker.train.study.results import (
     value,
 )
 
-BEGIN: Final = "<!-- study:begin -->"
-END: Final = "<!-- study:end -->"
 NOT_RUN: Final = "not run yet"
 _SAFE: Final = "always safe"
 _METRICS: Final[dict[Metric, str]] = {"macro_f1": "Macro-F1", "average_precision": "Average precision"}
-_MARKED: Final = re.compile(rf"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
 #: What each setting asks, for the table's heads.
 _HEADS: Final[dict[Setting, str]] = {
     "in_domain": "in domain",
@@ -55,7 +51,13 @@ def render(found: Found, study: Study) -> str:
     return "\n\n".join(parts)
 
 
-def _about(found: Found, study: Study) -> str:
+def summary(found: Found, study: Study) -> str:
+    """Write macro-F1 and its differences alone."""
+    parts = [_count(found, study) + ".", _arms(found, study, "macro_f1"), _differences(found, study, "macro_f1")]
+    return "\n\n".join(parts)
+
+
+def _count(found: Found, study: Study) -> str:
     dates = sorted({one.date for one in found.values()})
     when = f"measured {dates[0]} to {dates[-1]}" if dates else NOT_RUN
     models = f"{len(found)} of {len(ARMS) * len(study.seeds)} models"
@@ -63,9 +65,13 @@ def _about(found: Found, study: Study) -> str:
     asked = f", {max(rows):,} questions each" if rows else ""
     parameters = {one.parameters for one in found.values()}
     size = f" of {max(parameters) / 1e6:.2f} million parameters" if parameters else ""
+    return f"{models}{size}{asked}; {when}"
+
+
+def _about(found: Found, study: Study) -> str:
     code = "".join(f", code `{one}`" for one in sorted({one.code for one in found.values()}))
     return (
-        f"{models}{size}{asked}; {when}; settings `{study.digest}`{code}. Held out: {study.near.concept} (near) and "
+        f"{_count(found, study)}; settings `{study.digest}`{code}. Held out: {study.near.concept} (near) and "
         f"{study.far.concept} (far) stand in no training label and no training policy. Hate is kept: its definitions "
         "may still list sex or gender among other attributes, and attacks on women as a group train as hate. "
         "Held-out words: policies in words that no training policy has; swapped: the same rows and words, but what "
@@ -157,26 +163,31 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows))
 
 
-def fill(text: str, table: str) -> str:
-    """Return a page with the table between its markers.
+#: What a page may have, by its mark.
+_TABLES: Final = {"study": render, "study-summary": summary}
+
+
+def fill(page: str, found: Found, study: Study) -> str:
+    """Return a page with the tables that it has marks for.
 
     Raises:
-        TrainError: the page has no markers.
+        UsageError: it has none.
 
     """
-    if not _MARKED.search(text):
-        problem = f"the page has no place for the table; put {BEGIN} and {END} on lines of their own"
-        raise TrainError(problem)
-    return _MARKED.sub(lambda marks: f"{marks[1]}\n{table}\n\n{marks[2]}", text)
+    marks = [mark for mark in _TABLES if f"<!-- {mark} -->" in page] or ["study"]
+    for mark in marks:
+        page = insert(page, f"\n{_TABLES[mark](found, study)}\n\n", mark)
+    return page
 
 
 def fill_page(page: Path, results: Path = RESULTS_DIR) -> None:
-    """Write the table of the committed results into a page.
+    """Write the tables of the committed results into a page.
 
     Raises:
-        TrainError: the page has no markers, or a result cannot be used.
+        TrainError: a result cannot be used.
+        UsageError: the page has no marks.
 
     """
     study = load_study()
-    made = fill(page.read_text(encoding="utf-8"), render(read_all(results, study), study))
+    made = fill(page.read_text(encoding="utf-8"), read_all(results, study), study)
     page.write_text(made, encoding="utf-8")
