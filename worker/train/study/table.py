@@ -59,7 +59,7 @@ def summary(found: Found, study: Study) -> str:
 
 def _count(found: Found, study: Study) -> str:
     dates = sorted({one.date for one in found.values()})
-    when = f"measured {dates[0]} to {dates[-1]}" if dates else NOT_RUN
+    when = f"measured {' to '.join(sorted({dates[0], dates[-1]}))}" if dates else NOT_RUN
     models = f"{len(found)} of {len(ARMS) * len(study.seeds)} models"
     rows = {len(one.columns.unsafe) for one in found.values()}
     asked = f", {max(rows):,} questions each" if rows else ""
