@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from worker.errors import UsageError
+from worker.errors import TrainError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,8 +51,31 @@ def study(
     arms, seeds = chosen(arm), chosen_seeds(seed, runner.study.seeds)
     if show:
         _list(runner, arms, seeds)
-    elif runner.run(arms, seeds):
+        return
+    with ExitStack() as locks:
+        for one in seeds:
+            locks.enter_context(alone(out, one))
+        done = runner.run(arms, seeds)
+    if done:
         typer.echo("done; write the table: rsafe train study --table worker/train/README.md")
+
+
+@contextmanager
+def alone(out: Path, seed: int) -> Iterator[None]:
+    """Hold one seed of a folder of runs: arms of a seed start from each other, and two processes would meet in them.
+
+    Raises:
+        TrainError: another process holds it.
+
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / f"seed-{seed}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"another process trains seed {seed} in {out}; wait for it, or name another --seed"
+            raise TrainError(text) from None
+        yield
 
 
 def chosen(arm: str | None) -> tuple[Arm, ...]:

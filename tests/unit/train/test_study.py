@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.support.study_rows import grouped_rows, study_rows, tiny_study
 from tests.support.train_rows import some_ready, some_tokenizer
-from worker.commands.train_study import chosen, chosen_seeds
+from worker.commands.train_study import alone, chosen, chosen_seeds
 from worker.errors import TrainError, UsageError
 from worker.judge.prompt import policy_text
 from worker.train.data.labels import ABUSE, ABUSE_SEXIST, ABUSE_SEXUAL, HATE, HATE_GENDER, HATE_RACE, PARTS, close
@@ -271,3 +271,12 @@ def test_arms_and_seeds_are_chosen_by_name() -> None:
         chosen("none")
     with pytest.raises(UsageError, match="no seed 9"):
         chosen_seeds(9, (1, 2))
+
+
+def test_a_seed_has_one_process(tmp_path: Path) -> None:
+    """A second one is told so before it touches a run; another seed is free, and so is this one afterwards."""
+    out = tmp_path / "out"
+    with alone(out, 1), alone(out, 2), pytest.raises(TrainError, match="another process trains seed 1"), alone(out, 1):
+        pytest.fail("both hold it")
+    with alone(out, 1):
+        pass
