@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
 
@@ -24,6 +25,7 @@ from worker.train.evaluation.cases import METHODS
 from worker.train.evaluation.compare import Comparison, compare
 from worker.train.evaluation.data import Data, load_data
 from worker.train.evaluation.formats import unparsed_as_served
+from worker.train.evaluation.journal import Conditions, Journal, forget
 from worker.train.evaluation.markdown import render, render_comparison
 from worker.train.evaluation.plots import draw
 from worker.train.evaluation.probe import ProbedJudge
@@ -43,7 +45,8 @@ _COMPARISON: Final = "comparison"
 class EvalOptions(Struct, frozen=True, kw_only=True):
     """What the command line asks for; ``only`` names sections, separated by commas, or is empty.
 
-    ``card``: write what the targets came to into the model's card.
+    ``card``: write what the targets came to into the model's card. ``resume``: go on with the answers of a run
+    that was cut off.
     """
 
     data: Path
@@ -55,6 +58,7 @@ class EvalOptions(Struct, frozen=True, kw_only=True):
     out: Path
     card: bool
     as_json: bool
+    resume: bool = False
 
 
 def evaluate(settings: Settings, wanted: EvalOptions) -> None:
@@ -77,13 +81,14 @@ def evaluate(settings: Settings, wanted: EvalOptions) -> None:
     data = load_data(wanted.data, options.split)
     # Standard output is for the report alone, whatever a library prints.
     with contextlib.redirect_stdout(sys.stderr):
-        evaluation = asyncio.run(_measure(settings, data, options))
+        evaluation = asyncio.run(_measure(settings, data, options, wanted))
     save(evaluation, wanted.out)
     text = render(evaluation.report)
     (wanted.out / MARKDOWN_FILE).write_text(text, encoding="utf-8")
     draw(evaluation, wanted.out)
     if wanted.card:
         attach_targets(folder, evaluation.report)
+    forget(wanted.out)
     print(msgspec.json.encode(evaluation.report).decode() if wanted.as_json else text)
     _say(f"report, answers and plots are in {wanted.out}")
 
@@ -92,11 +97,11 @@ def compare_folders(first: Path, second: Path, wanted: EvalOptions) -> None:
     """Compare two result folders, and print and write the comparison.
 
     Raises:
-        UsageError: a folder holds no evaluation, they share no question, or a card is to be written.
+        UsageError: a folder holds no evaluation, they share no question, or a card is to be written or a run resumed.
 
     """
-    if wanted.card:
-        text = "a comparison is of two folders of results; --card goes with the measurement of one model"
+    if wanted.card or wanted.resume:
+        text = "a comparison is of two folders of results; --card and --resume go with the measurement of one model"
         raise UsageError(text)
     found = compare(load(first), load(second), wanted.seed)
     text = render_comparison(found)
@@ -148,17 +153,46 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
         raise UsageError(text)
 
 
-async def _measure(settings: Settings, data: Data, options: Options) -> Evaluation:
+async def _measure(settings: Settings, data: Data, options: Options, wanted: EvalOptions) -> Evaluation:
     judge = ProbedJudge(settings)
     try:
         _say(f"loading {judge.model.name}")
         await judge.start()
-        return await measure(judge, find_model(settings), data, options, _say)
+        with journal_of(judge, data, options, wanted, _say) as journal:
+            return await measure(judge, find_model(settings), data, options, _say, journal)
     finally:
         await judge.stop()
 
 
-async def measure(judge: ProbedJudge, folder: Path, data: Data, options: Options, say: Say) -> Evaluation:
+@contextlib.contextmanager
+def journal_of(judge: ProbedJudge, data: Data, options: Options, wanted: EvalOptions, say: Say) -> Iterator[Journal]:
+    """Keep the answers of a run in its folder until it is done, and say how to go on if it is cut off.
+
+    Raises:
+        UsageError: the folder's answers are of another run, or it cannot be written.
+
+    """
+    conditions = Conditions(
+        fingerprint=judge.model.fingerprint or "",
+        split=options.split,
+        rows=options.rows,
+        seed=options.seed,
+        in_flight=options.in_flight,
+        rows_digest=data.rows_digest,
+    )
+    with contextlib.closing(Journal(wanted.out, conditions, resume=wanted.resume)) as journal:
+        if wanted.resume:
+            say(f"goes on with {journal.earlier} answers of {journal.path}")
+        try:
+            yield journal
+        except BaseException:
+            say(f"cut off; the answers so far are kept in {journal.path}: the same command with --resume goes on")
+            raise
+
+
+async def measure(
+    judge: ProbedJudge, folder: Path, data: Data, options: Options, say: Say, journal: Journal | None = None
+) -> Evaluation:
     """Run an evaluation on a judge that runs.
 
     Args:
@@ -167,17 +201,20 @@ async def measure(judge: ProbedJudge, folder: Path, data: Data, options: Options
         data: rows.
         options: what to measure.
         say: hears of progress.
+        journal: keeps the answers, and may know some from an earlier try.
 
     Raises:
         EngineDead: nothing can be judged any more.
 
     """
     began_s = time.monotonic()
-    evaluator = Evaluator(judge, data, options, say)
+    evaluator = Evaluator(judge, data, options, say, journal)
     await evaluator.run()
     facts = _facts(judge, folder, data, options)
     report = Report(
-        facts=structs.replace(facts, wall_s=round(time.monotonic() - began_s, 1)),
+        facts=structs.replace(
+            facts, wall_s=round(time.monotonic() - began_s, 1), resumed=journal.taken if journal else 0
+        ),
         questions=len(evaluator.answers),
         unparsed_as_served=unparsed_as_served(evaluator.answers),
         **evaluator.parts,

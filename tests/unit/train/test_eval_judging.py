@@ -9,12 +9,11 @@ import msgspec
 import pytest
 
 from tests.support.evaluating import answer, question_of, row
-from tests.support.fake_engine import FakeEngine, Script
+from tests.support.fake_engine import Script
 from tests.support.judges import FailingJudge
-from tests.support.tiny_model import CHAT_TEMPLATE, DEMO_TEMPLATE, save_tokenizer, tiny_tokens
-from worker.config import Settings
+from tests.support.probing import probed
+from tests.support.tiny_model import CHAT_TEMPLATE, DEMO_TEMPLATE, tiny_tokens
 from worker.errors import EngineAborted, EngineDead
-from worker.judge.engine import Completion, Request
 from worker.judge.judgement import Judgement
 from worker.judge.parse import Reading
 from worker.judge.scripted import ScriptedJudge
@@ -33,7 +32,7 @@ from worker.train.evaluation.judging import (
     judge_one,
     spread,
 )
-from worker.train.evaluation.probe import Note, ProbedJudge, noting
+from worker.train.evaluation.probe import Note, noting
 from worker.train.policies.wordings import CONCEPTS
 
 TOX = CONCEPTS[TOXICITY].ids[0]
@@ -148,31 +147,6 @@ def test_repeats_by_hand() -> None:
     assert found.max_score_change == pytest.approx(0.02)
     assert formats.repeated([], []) is None
     assert formats.unparsed_as_served([*first, answer(3, unsafe=True, status="unparseable")]) == 1
-
-
-class WholeEngine(FakeEngine):
-    """Writes reasoning and verdict in one go where only the end stops it."""
-
-    async def complete(self, request: Request) -> Completion:
-        """Write all of it where the call is free."""
-        found = await super().complete(request)
-        controls = self._tokens.control_ids
-        if request.grammar is not None or request.stop_ids != (controls[self._end],):
-            return found
-        script = self._script_of(self._tokens.decode(request.prompt_ids))
-        ids = (*found.token_ids, *self._tokens.text_ids("\\boxed{" + script.answer), controls[self._end])
-        return msgspec.structs.replace(found, token_ids=ids)
-
-
-async def probed(folder: Path, script: Script, template: Path = DEMO_TEMPLATE) -> tuple[ProbedJudge, WholeEngine]:
-    """Start a probed judge on such an engine."""
-    save_tokenizer(folder, template)
-    tokens, _ = tiny_tokens(template)
-    engine = WholeEngine(tokens, lambda _: script)
-    judge = ProbedJudge(Settings(model=str(folder)), lambda _settings, _folder: engine)
-    await judge.start()
-    engine.requests.clear()
-    return judge, engine
 
 
 @pytest.mark.parametrize("template", [DEMO_TEMPLATE, CHAT_TEMPLATE], ids=["demo", "chat"])

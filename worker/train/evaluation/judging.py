@@ -15,6 +15,7 @@ from worker.judge.judgement import Judge, Judgement
 from worker.judge.verdict import decide
 from worker.records import Label, ScoreMethod, Status, canonical_json, sha256_hex
 from worker.train.evaluation.cases import Asked
+from worker.train.evaluation.journal import Once, anew
 from worker.train.examples.format import OWN
 
 #: A message that the engine cut short is judged again, as in serving.
@@ -111,16 +112,27 @@ async def bounded(
 
 
 async def judge_all(
-    judge: Judge, questions: Sequence[Asked], in_flight: int, progress: Progress | None = None
+    judge: Judge,
+    questions: Sequence[Asked],
+    in_flight: int,
+    progress: Progress | None = None,
+    once: Once = anew,
 ) -> list[Result]:
     """Judge every question, ``in_flight`` at a time; results stand in the order of the questions.
+
+    ``once`` may know answers from an earlier try.
 
     Raises:
         EngineDead: nothing can be judged any more.
         EngineAborted: one question was cut short again and again.
 
     """
-    return await bounded(questions, lambda question: judge_one(judge, question), in_flight, progress)
+
+    async def kept(question: Asked) -> Result:
+        judgement = await once(key_of(question), Judgement, lambda: judgement_of(judge, question))
+        return result_of(question, judgement)
+
+    return await bounded(questions, kept, in_flight, progress)
 
 
 async def judge_one(judge: Judge, question: Asked) -> Result:
@@ -131,15 +143,38 @@ async def judge_one(judge: Judge, question: Asked) -> Result:
         EngineAborted: it was cut short again and again.
 
     """
+    return result_of(question, await judgement_of(judge, question))
+
+
+async def judgement_of(judge: Judge, question: Asked) -> Judgement:
+    """Return what the model says of a question.
+
+    Raises:
+        EngineDead: nothing can be judged any more.
+        EngineAborted: it was cut short again and again.
+
+    """
     for attempt in range(_ATTEMPTS):
         try:
-            judgement = await judge.judge(question.message, question.policy)
+            return await judge.judge(question.message, question.policy)
         except EngineAborted:
             if attempt == _ATTEMPTS - 1:
                 raise
-        else:
-            return Result(asked=question, judgement=judgement, answered=_answered(question, judgement))
     raise AssertionError(question.place)
+
+
+def key_of(question: Asked) -> str:
+    """Return what names a question within one section of a run."""
+    return f"{question.name} {question.place} {_digest(question)}"
+
+
+def _digest(question: Asked) -> str:
+    return sha256_hex(canonical_json([question.policy.digest, question.message]))[:_DIGEST_CHARS]
+
+
+def result_of(question: Asked, judgement: Judgement) -> Result:
+    """Put a question together with its judgement."""
+    return Result(asked=question, judgement=judgement, answered=_answered(question, judgement))
 
 
 def _answered(question: Asked, judgement: Judgement) -> Answered:
@@ -160,7 +195,7 @@ def _answered(question: Asked, judgement: Judgement) -> Answered:
         right_ids=question.right_ids,
         engine_ms=judgement.engine_ms,
         tokens=(usage.prompt_tokens, usage.cached_tokens, usage.reasoning_tokens, usage.output_tokens),
-        question=sha256_hex(canonical_json([question.policy.digest, question.message]))[:_DIGEST_CHARS],
+        question=_digest(question),
     )
 
 

@@ -60,11 +60,12 @@ def _head(report: Report) -> str:
     facts = report.facts
     limit = f"at most {facts.rows_limit} rows of each set and category" if facts.rows_limit else "all rows"
     limit += f"; {facts.too_long} longer than {MAX_CHARS} characters are left out" if facts.too_long else ""
+    earlier = f" after {facts.resumed} answers of an earlier try" if facts.resumed else ""
     better = f" Scores that rank better here: `{report.better_method}`." if report.better_method else ""
     return (
         f"# Evaluation of {facts.model}\n\n"
         f"Measured on {facts.date:%Y-%m-%d} on split `{facts.split}` ({limit}), seed {facts.seed}, "
-        f"{facts.in_flight} messages at once, {facts.wall_s:.0f} s, engine {facts.engine}. "
+        f"{facts.in_flight} messages at once, {facts.wall_s:.0f} s{earlier}, engine {facts.engine}. "
         f"Fingerprint `{facts.fingerprint}`; scores are {'calibrated' if facts.calibration else 'raw'}.\n\n"
         f"{report.questions} questions, {report.unparsed_as_served} unparsed as served.{better} "
         "Brackets hold 95 % intervals by bootstrap over groups of rows. A row that was not judged counts as decided "

@@ -38,7 +38,8 @@ class Facts(Struct, frozen=True, kw_only=True):
         calibration: SHA-256 of the model folder's calibration; None where scores are raw.
         engine: version, number format, device.
         in_flight: messages in the judge at once.
-        wall_s: how long it took, in seconds.
+        wall_s: how long it took, in seconds; of a run that was cut off, the last try alone.
+        resumed: answers that an earlier try had been given; they are not counted in ``wall_s``.
         data_files: SHA-256 by path.
         rows_digest: SHA-256 of the places of the split's rows.
 
@@ -57,6 +58,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     wall_s: float
     data_files: dict[str, str]
     rows_digest: str
+    resumed: int = 0
 
 
 class Report(Struct, frozen=True, kw_only=True):

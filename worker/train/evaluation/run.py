@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct, structs
 
+from worker.judge.judgement import Judgement
 from worker.judge.parse import Reading
-from worker.records import ScoreMethod
+from worker.records import ScoreMethod, sha256_hex
 from worker.train.data.rows import Row
 from worker.train.data.splits import Split
 from worker.train.evaluation import fairness, following, formats, quality, reasoning
 from worker.train.evaluation.baseline import ONE_MODEL, baseline_scores
 from worker.train.evaluation.cases import METHODS, WORDING, Asked, own_questions
 from worker.train.evaluation.data import CALIB_FOR, CHAT, DEV_FOR, Data
-from worker.train.evaluation.judging import Answered, Clock, Result, answers, bounded, judge_all, judge_one, spread
+from worker.train.evaluation.journal import Journal, Once, anew
+from worker.train.evaluation.judging import (
+    Answered,
+    Clock,
+    Result,
+    answers,
+    bounded,
+    judge_all,
+    judgement_of,
+    key_of,
+    result_of,
+    spread,
+)
 from worker.train.evaluation.probe import Note, ProbedJudge, noting
 from worker.train.examples.format import OWN
 from worker.train.policies.following import pairs
@@ -59,15 +73,25 @@ class Options(Struct, frozen=True, kw_only=True):
     in_flight: int = 48
 
 
+class Free(Struct, frozen=True, kw_only=True):
+    """A judgement whose reasoning is all that was written freely, and how that reads."""
+
+    reading: Reading
+    judgement: Judgement
+
+
 class Evaluator:
     """Asks a judge that runs, and collects what the report is made of."""
 
-    def __init__(self, judge: ProbedJudge, data: Data, options: Options, say: Say) -> None:
-        """Ask nothing yet."""
+    def __init__(
+        self, judge: ProbedJudge, data: Data, options: Options, say: Say, journal: Journal | None = None
+    ) -> None:
+        """Ask nothing yet; what ``journal`` knows from an earlier try is not asked again."""
         self._judge = judge
         self._data = data
         self._options = options
         self._say = say
+        self._journal = journal
         self._own: dict[ScoreMethod, list[Result]] = {}
         self._tuned: dict[tuple[Split, ScoreMethod], list[Answered]] = {}
         self.answers: list[Answered] = []
@@ -98,10 +122,16 @@ class Evaluator:
         return min(self._options.rows or most, most)
 
     async def _ask(self, name: str, questions: Sequence[Asked], *, kept: bool = True) -> list[Result]:
-        results = await judge_all(self._judge, questions, self._options.in_flight, Clock(self._say, name))
+        results = await self._judged(name, questions, self._options.in_flight)
         if kept:
             self.answers += answers(results)
         return results
+
+    async def _judged(self, name: str, questions: Sequence[Asked], in_flight: int) -> list[Result]:
+        return await judge_all(self._judge, questions, in_flight, Clock(self._say, name), self._once(name))
+
+    def _once(self, section: str) -> Once:
+        return self._journal.section(section) if self._journal else anew
 
     async def _own_results(self, method: ScoreMethod) -> list[Result]:
         if method not in self._own:
@@ -157,7 +187,7 @@ class Evaluator:
             first = spread(await self._own_results(method), self._limit(_FORMAT))
             again = [result.asked for result in reversed(first)]
             fewer = max(1, self._options.in_flight // 3)
-            second = await judge_all(self._judge, again, fewer, Clock(self._say, f"once more, {method}"))
+            second = await self._judged(f"once more, {method}", again, fewer)
             repeats[method] = formats.repeated(answers(first), answers(second))
         chosen = spread(await self._own_results("trace"), self._limit(_FORMAT))
         both = await bounded([one.asked for one in chosen], self._free, self._options.in_flight)
@@ -169,14 +199,18 @@ class Evaluator:
 
     async def _free(self, question: Asked) -> tuple[Reading, Result]:
         """Judge a question; return what is written freely as it is read, and the result with it for its reasoning."""
+        found = await self._once("free")(key_of(question), Free, lambda: self._asked_freely(question))
+        return found.reading, result_of(question, found.judgement)
+
+    async def _asked_freely(self, question: Asked) -> Free:
         with noting(Note()) as note:
-            result = await judge_one(self._judge, question)
+            judgement = await judgement_of(self._judge, question)
         assert self._judge.probe is not None
         if note.request is None:
             # It was too long to be asked at all.
-            return Reading(status="unparseable"), result
+            return Free(reading=Reading(status="unparseable"), judgement=judgement)
         reading, text = await self._judge.probe.free(note, question.policy.panels[0])
-        return reading, structs.replace(result, judgement=structs.replace(result.judgement, reasoning=text))
+        return Free(reading=reading, judgement=structs.replace(judgement, reasoning=text))
 
     async def _following(self) -> None:
         chosen = pairs(self._data.wide, random.Random(self._options.seed), self._limit(_PAIRS))
@@ -212,16 +246,22 @@ class Evaluator:
         chosen = reasoning.donors(own, self._limit(_FORCED), self._options.seed)
         chosen[reasoning.CUT] = reasoning.cut_off(chosen[reasoning.OPPOSITE], self._judge.conclusion)
         for name, put in chosen.items():
-            after = await bounded(put, self._put, self._options.in_flight, Clock(self._say, f"trace put in: {name}"))
+            section = f"trace put in: {name}"
+            work = partial(self._put, self._once(section))
+            after = await bounded(put, work, self._options.in_flight, Clock(self._say, section))
             figures = reasoning.forced([one for one, _ in put], after, self._options.seed)
             if figures:
                 found[name] = figures
         return found
 
-    async def _put(self, pair: tuple[Result, str]) -> Result:
+    async def _put(self, once: Once, pair: tuple[Result, str]) -> Result:
         result, trace = pair
+        key = f"{key_of(result.asked)} {sha256_hex(trace.encode())}"
+        return result_of(result.asked, await once(key, Judgement, lambda: self._forced_upon(result.asked, trace)))
+
+    async def _forced_upon(self, question: Asked, trace: str) -> Judgement:
         with noting(Note(forced=trace)):
-            return await judge_one(self._judge, result.asked)
+            return await judgement_of(self._judge, question)
 
     async def _fairness(self) -> None:
         identity, hard = {}, {}
