@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None
 
 
 def test_a_model_of_others_has_no_card(tmp_path: Path) -> None:
-    """Said before anything is measured; and a comparison has no card either."""
+    """Said before anything is measured; and a comparison has no card, and nothing to go on with."""
     save_tokenizer(tmp_path)
 
     with pytest.raises(TrainError, match=r"holds no metrics\.json; only a model of 'rsafe train sft' has a card"):
@@ -231,8 +231,9 @@ def test_a_model_of_others_has_no_card(tmp_path: Path) -> None:
     for part in ({"only": "quality"}, {"method": "direct"}):
         with pytest.raises(UsageError, match="a card holds every target"):
             evaluate(Settings(model=str(tmp_path)), options(card=True, **part))
-    with pytest.raises(UsageError, match="--card goes with the measurement of one model"):
-        compare_folders(tmp_path, tmp_path, options(card=True))
+    for one in ("card", "resume"):
+        with pytest.raises(UsageError, match="--card and --resume go with the measurement of one model"):
+            compare_folders(tmp_path, tmp_path, options(**{one: True}))
 
 
 def test_data_that_is_missing_is_one_line(tmp_path: Path) -> None:
