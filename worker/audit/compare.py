@@ -57,6 +57,7 @@ class Comparer:
         self._tenants: dict[str, _GroupTally] = {}
         self._languages: dict[str, _GroupTally] = {}
         self._policies = {same: _GroupTally("same" if same else "other") for same in (True, False)}
+        self._other_rung = _GroupTally("other rung")
         self._categories: dict[str, _CategoryTally] = {}
         self._matrix: Counter[tuple[str, str]] = Counter()
         self._score_changes = [0] * _SCORE_BARS
@@ -83,6 +84,8 @@ class Comparer:
             self._policies[before.policy_digest == after.policy_digest],
         ):
             tally.add(before, after, example)
+        if before.rung != after.rung:
+            self._other_rung.add(before, after, example)
         for key in before.hits | after.hits:
             self._categories.setdefault(key, _CategoryTally(key)).add(before, after, example)
         self._matrix[before.state, after.state] += 1
@@ -108,6 +111,7 @@ class Comparer:
             categories=self._ranked_categories(),
             same_policy=self._policies[True].group(),
             other_policy=self._policies[False].group(),
+            other_rung=self._other_rung.group(),
             control=control,
             excess=excess,
             explained=None if excess.value is None else excess.low <= 0.0,

@@ -15,7 +15,10 @@ SCORE_STEP: Final = 0.1
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What a comparison needs of one verdict; ``hits`` are ``<scope>:<category id>``, in no order."""
+    """What a comparison needs of one verdict.
+
+    ``hits`` are ``<scope>:<category id>``, in no order; ``rung`` is that of the overload ladder, if it was on one.
+    """
 
     tenant_id: str
     message_id: str
@@ -31,6 +34,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     fingerprint: str | None
     usage: Usage
     engine_ms: float
+    rung: str | None = None
 
     @property
     def state(self) -> str:
@@ -158,6 +162,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         matrix: how many went from where to where, in the order of the states' names.
         tenants, languages, categories: the same by group, those with most flips first.
         same_policy, other_policy: messages whose effective policy had the same digest both times, and the rest.
+        other_rung: messages of these that were judged in full one time, and with less for overload the other.
         control: the A/A control.
         excess: flip rate of ``total`` less that of the control, with its interval (95 %, Newcombe's method 10).
         explained: whether the control's flip rate explains that of ``total`` (the excess may be zero or less);
@@ -177,6 +182,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     categories: tuple[CategoryGroup, ...]
     same_policy: Group
     other_policy: Group
+    other_rung: Group
     control: Control
     excess: Interval
     explained: bool | None

@@ -66,6 +66,20 @@ def test_groups_add_up() -> None:
     assert [group.flips for group in found.tenants] == sorted((group.flips for group in found.tenants), reverse=True)
 
 
+def test_what_overload_cut_short_is_told_apart() -> None:
+    """Judged with less one time and in full the other: its flips are named, whichever side had less."""
+    found = compared(
+        (outcome(0, "safe", rung="label_only"), outcome(0, "unsafe")),
+        (outcome(1, "safe"), outcome(1, "unsafe")),
+        (outcome(2, "safe", rung="short_reasoning"), outcome(2, "unsafe", rung="short_reasoning")),
+        (outcome(3, None, rung="hold"), outcome(3, "safe")),
+    )
+
+    assert (found.total.flips, found.other_rung.flips) == (3, 1)
+    assert (found.other_rung.messages, found.other_rung.status_changes) == (2, 1)
+    assert [one.message_id for one in found.other_rung.examples] == ["m0"]
+
+
 def test_categories_are_gained_and_lost() -> None:
     """A category counts by hits, whatever the label does; floor and tenant ids are told apart."""
     both = frozenset({"platform:U7", "acme:U7"})

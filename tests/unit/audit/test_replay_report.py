@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.support.comparing import outcome, some_report
 from worker.audit.compare import Comparer
@@ -125,11 +126,12 @@ def test_a_terminal_is_not_moved(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_finding_names_its_cause() -> None:
     """Flips beyond the control are the policy's, or the model's too where it is another one."""
 
-    def found(fingerprint: str, flips: int, control: int = 100) -> str:
+    def found(fingerprint: str, flips: int, control: int = 100, rung: str | None = None) -> str:
         comparer = Comparer()
         for offset in range(500):
             comparer.add(
-                outcome(offset), outcome(offset, "unsafe" if offset < flips else "safe", fingerprint=fingerprint)
+                outcome(offset, rung=rung),
+                outcome(offset, "unsafe" if offset < flips else "safe", fingerprint=fingerprint),
             )
         for offset in range(control):
             comparer.add_control(outcome(offset), outcome(offset))
@@ -138,6 +140,10 @@ def test_the_finding_names_its_cause() -> None:
     assert "numerics alone may explain the flips" in found("f1", 0)
     assert found("f1", 100).endswith("numerics alone do not explain the flips, policy does")
     assert found("f2", 100).endswith("numerics alone do not explain the flips, policy or model does")
+    assert found("f1", 100, rung="label_only").endswith(
+        "numerics alone do not explain the flips, policy or overload does"
+    )
+    assert found("f1", 0, rung="label_only").endswith("numerics alone may explain the flips")
     assert "A/A control: none" in found("f1", 100, control=0)
     comparer = Comparer()
     comparer.add(outcome(0), outcome(0, fingerprint="f2"))
@@ -151,6 +157,17 @@ def test_headlines_say_what_matters() -> None:
 
     for part in ("flips: 133 of 1952", "A/A control: 1 flips in 188", "800000 prompt tokens", "754.0 s"):
         assert part in said
+
+
+def test_what_overload_cut_short_is_said() -> None:
+    """How many messages were judged with less one time, and what became of them; nothing where there are none."""
+    comparer = Comparer()
+    for offset, label in enumerate(("safe", "unsafe")):
+        comparer.add(outcome(offset, rung="label_only"), outcome(offset, label))
+    report = structs.replace(some_report(), comparison=comparer.result())
+
+    assert any(line.startswith("2 messages were judged with less for overload one time") for line in headlines(report))
+    assert not any("overload" in line for line in headlines(some_report()))
 
 
 def test_labels_as_csv_and_as_json_lines(tmp_path: Path) -> None:

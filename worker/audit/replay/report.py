@@ -22,7 +22,7 @@ from worker.audit.replay.originals import control_id, is_original
 from worker.config import Settings
 from worker.decoding import UNREADABLE, read_csv
 from worker.errors import UsageError
-from worker.records import Action, Label, Mode, ModelRef, PolicyRef, Rfc3339, Source, Status, Timing, Usage
+from worker.records import Action, Label, Mode, ModelRef, PolicyRef, Rfc3339, Source, Status, Timing, Usage, or_none
 from worker.replay_records import ReplayCounts, ReplayFilter, ReplayRange, ReplayRun
 
 
@@ -86,6 +86,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     timing: Timing
     usage: Usage
     supersedes: str | UnsetType = UNSET
+    degraded: str | UnsetType = UNSET
 
 
 _SEEN: Final = msgspec.json.Decoder(Seen)
@@ -196,6 +197,7 @@ def outcome_of(seen: Seen) -> Outcome:
         fingerprint=seen.model.fingerprint,
         usage=seen.usage,
         engine_ms=seen.timing.engine_ms or 0.0,
+        rung=or_none(seen.degraded),
     )
 
 

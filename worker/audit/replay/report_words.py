@@ -30,8 +30,8 @@ def attribution(comparison: Comparison) -> str:
     )
     if comparison.explained:
         return f"{seen}; {more}: numerics alone may explain the flips"
-    cause = "policy" if same_model(comparison) else "policy or model"
-    return f"{seen}; {more}: numerics alone do not explain the flips, {cause} does"
+    causes = ["policy"] + ["model"] * (not same_model(comparison)) + ["overload"] * (comparison.other_rung.flips > 0)
+    return f"{seen}; {more}: numerics alone do not explain the flips, {' or '.join(causes)} does"
 
 
 def same_model(comparison: Comparison) -> bool:
@@ -73,6 +73,12 @@ def counts_in_words(report: ReplayReport) -> list[str]:
         f"policy unchanged for {same.messages} messages ({same.flips} flips), "
         f"another one for {other.messages} ({other.flips} flips)"
     )
+    rung = comparison.other_rung
+    if rung.messages:
+        lines.append(
+            f"{rung.messages} messages were judged with less for overload one time and not the other "
+            f"({rung.flips} flips, {rung.status_changes} other statuses): these are not of policy alone"
+        )
     return lines
 
 
