@@ -296,7 +296,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of samples and intervals.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for report, answers and plots.")] = Path("build") / "eval",
     card: Annotated[bool, typer.Option("--card", help="Write what it is held to and reached into its card.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run to --out that was cut off.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out that was cut off.")] = False,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="A B", help="Compare two such folders instead, paired.")
     ] = None,

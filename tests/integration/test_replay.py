@@ -93,9 +93,11 @@ async def test_as_judged_repeats_what_was_left_out(settings: Settings) -> None:
     await judged_live(busy, [("platform", policy(U7))], (message(n, "hello [sleep:10]") for n in range(_COUNT)))
     before = await originals(settings)
 
-    again, _ = await replayed(settings)
-    now, _ = await replayed(settings, NOW)
+    again, same = await replayed(settings)
+    now, whole = await replayed(settings, NOW)
 
+    left_out = sum("degraded" in one for one in before.values())
+    assert (same.comparison.other_rung.messages, whole.comparison.other_rung.messages) == (0, left_out)
     repeated = await outcomes(settings, again)
     assert len(repeated) == len(before) == _COUNT
     for one in repeated:

@@ -162,7 +162,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         matrix: how many went from where to where, in the order of the states' names.
         tenants, languages, categories: the same by group, those with most flips first.
         same_policy, other_policy: messages whose effective policy had the same digest both times, and the rest.
-        other_rung: messages of these that were judged in full one time, and with less for overload the other.
+        other_rung: messages judged in full one time, and with less for overload, or held, the other.
         control: the A/A control.
         excess: flip rate of ``total`` less that of the control, with its interval (95 %, Newcombe's method 10).
         explained: whether the control's flip rate explains that of ``total`` (the excess may be zero or less);

@@ -8,7 +8,6 @@ import datetime as dt
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
 
@@ -25,7 +24,7 @@ from worker.train.evaluation.cases import METHODS
 from worker.train.evaluation.compare import Comparison, compare
 from worker.train.evaluation.data import Data, load_data
 from worker.train.evaluation.formats import unparsed_as_served
-from worker.train.evaluation.journal import Conditions, Journal, forget
+from worker.train.evaluation.journal import Conditions, Journal, journal
 from worker.train.evaluation.markdown import render, render_comparison
 from worker.train.evaluation.plots import draw
 from worker.train.evaluation.probe import ProbedJudge
@@ -65,7 +64,7 @@ def evaluate(settings: Settings, wanted: EvalOptions) -> None:
     """Evaluate a model, write report, answers and plots, and print the report.
 
     Raises:
-        UsageError: an option names what does not exist, or --out cannot be written.
+        UsageError: an option names what does not exist, --out cannot be written, or it holds answers of another run.
         TrainError: a data set is not there, or the model has no card to write into.
         WorkerError: the model cannot be served.
 
@@ -77,20 +76,26 @@ def evaluate(settings: Settings, wanted: EvalOptions) -> None:
     if wanted.card:
         check_card(folder)
     make_folder(wanted.out)
-    _say("reading the data sets")
-    data = load_data(wanted.data, options.split)
-    # Standard output is for the report alone, whatever a library prints.
-    with contextlib.redirect_stdout(sys.stderr):
-        evaluation = asyncio.run(_measure(settings, data, options, wanted))
-    save(evaluation, wanted.out)
-    text = render(evaluation.report)
-    (wanted.out / MARKDOWN_FILE).write_text(text, encoding="utf-8")
-    draw(evaluation, wanted.out)
-    if wanted.card:
-        attach_targets(folder, evaluation.report)
-    forget(wanted.out)
+    with journal(wanted.out, resume=wanted.resume, say=_say) as answers:
+        _say("reading the data sets")
+        data = load_data(wanted.data, options.split)
+        # Standard output is for the report alone, whatever a library prints.
+        with contextlib.redirect_stdout(sys.stderr):
+            evaluation = asyncio.run(_measure(settings, data, options, answers))
+        text = _keep(evaluation, wanted.out)
+        if wanted.card:
+            attach_targets(folder, evaluation.report)
     print(msgspec.json.encode(evaluation.report).decode() if wanted.as_json else text)
     _say(f"report, answers and plots are in {wanted.out}")
+
+
+def _keep(evaluation: Evaluation, out: Path) -> str:
+    """Write the folder of results, and return the report's text."""
+    save(evaluation, out)
+    text = render(evaluation.report)
+    (out / MARKDOWN_FILE).write_text(text, encoding="utf-8")
+    draw(evaluation, out)
+    return text
 
 
 def compare_folders(first: Path, second: Path, wanted: EvalOptions) -> None:
@@ -153,45 +158,33 @@ def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
         raise UsageError(text)
 
 
-async def _measure(settings: Settings, data: Data, options: Options, wanted: EvalOptions) -> Evaluation:
+async def _measure(settings: Settings, data: Data, options: Options, answers: Journal) -> Evaluation:
     judge = ProbedJudge(settings)
     try:
         _say(f"loading {judge.model.name}")
         await judge.start()
-        with journal_of(judge, data, options, wanted, _say) as journal:
-            return await measure(judge, find_model(settings), data, options, _say, journal)
+        answers.begin(conditions(judge, data, options))
+        return await measure(judge, find_model(settings), data, options, _say, answers)
     finally:
         await judge.stop()
 
 
-@contextlib.contextmanager
-def journal_of(judge: ProbedJudge, data: Data, options: Options, wanted: EvalOptions, say: Say) -> Iterator[Journal]:
-    """Keep the answers of a run in its folder until it is done, and say how to go on if it is cut off.
-
-    Raises:
-        UsageError: the folder's answers are of another run, or it cannot be written.
-
-    """
-    conditions = Conditions(
+def conditions(judge: ProbedJudge, data: Data, options: Options) -> Conditions:
+    """Return what the answers of a run have in common."""
+    return Conditions(
         fingerprint=judge.model.fingerprint or "",
         split=options.split,
+        sections=tuple(name for name in SECTIONS if name in options.sections),
+        methods=options.methods,
         rows=options.rows,
         seed=options.seed,
         in_flight=options.in_flight,
         rows_digest=data.rows_digest,
     )
-    with contextlib.closing(Journal(wanted.out, conditions, resume=wanted.resume)) as journal:
-        if wanted.resume:
-            say(f"goes on with {journal.earlier} answers of {journal.path}")
-        try:
-            yield journal
-        except BaseException:
-            say(f"cut off; the answers so far are kept in {journal.path}: the same command with --resume goes on")
-            raise
 
 
 async def measure(
-    judge: ProbedJudge, folder: Path, data: Data, options: Options, say: Say, journal: Journal | None = None
+    judge: ProbedJudge, folder: Path, data: Data, options: Options, say: Say, answers: Journal | None = None
 ) -> Evaluation:
     """Run an evaluation on a judge that runs.
 
@@ -201,19 +194,19 @@ async def measure(
         data: rows.
         options: what to measure.
         say: hears of progress.
-        journal: keeps the answers, and may know some from an earlier try.
+        answers: keeps them, and may know some from an earlier try.
 
     Raises:
         EngineDead: nothing can be judged any more.
 
     """
     began_s = time.monotonic()
-    evaluator = Evaluator(judge, data, options, say, journal)
+    evaluator = Evaluator(judge, data, options, say, answers)
     await evaluator.run()
     facts = _facts(judge, folder, data, options)
     report = Report(
         facts=structs.replace(
-            facts, wall_s=round(time.monotonic() - began_s, 1), resumed=journal.taken if journal else 0
+            facts, wall_s=round(time.monotonic() - began_s, 1), resumed=answers.taken if answers else 0
         ),
         questions=len(evaluator.answers),
         unparsed_as_served=unparsed_as_served(evaluator.answers),

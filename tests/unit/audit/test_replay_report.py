@@ -124,7 +124,7 @@ def test_a_terminal_is_not_moved(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_finding_names_its_cause() -> None:
-    """Flips beyond the control are the policy's, or the model's too where it is another one."""
+    """Flips beyond the control are the policy's, or also the model's or overload's where those were others."""
 
     def found(fingerprint: str, flips: int, control: int = 100, rung: str | None = None) -> str:
         comparer = Comparer()
@@ -143,6 +143,7 @@ def test_the_finding_names_its_cause() -> None:
     assert found("f1", 100, rung="label_only").endswith(
         "numerics alone do not explain the flips, policy or overload does"
     )
+    assert found("f2", 100, rung="hold").endswith("policy or model or overload does")
     assert found("f1", 0, rung="label_only").endswith("numerics alone may explain the flips")
     assert "A/A control: none" in found("f1", 100, control=0)
     comparer = Comparer()
@@ -166,7 +167,8 @@ def test_what_overload_cut_short_is_said() -> None:
         comparer.add(outcome(offset, rung="label_only"), outcome(offset, label))
     report = structs.replace(some_report(), comparison=comparer.result())
 
-    assert any(line.startswith("2 messages were judged with less for overload one time") for line in headlines(report))
+    said = "2 messages were judged with less for overload, or held, one time and in full the other: their 1 flips"
+    assert any(line.startswith(said) for line in headlines(report))
     assert not any("overload" in line for line in headlines(some_report()))
 
 

@@ -76,8 +76,8 @@ def counts_in_words(report: ReplayReport) -> list[str]:
     rung = comparison.other_rung
     if rung.messages:
         lines.append(
-            f"{rung.messages} messages were judged with less for overload one time and not the other "
-            f"({rung.flips} flips, {rung.status_changes} other statuses): these are not of policy alone"
+            f"{rung.messages} messages were judged with less for overload, or held, one time and in full the other: "
+            f"their {rung.flips} flips and {rung.status_changes} other statuses need not be the policy's"
         )
     return lines
 

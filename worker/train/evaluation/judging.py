@@ -15,7 +15,7 @@ from worker.judge.judgement import Judge, Judgement
 from worker.judge.verdict import decide
 from worker.records import Label, ScoreMethod, Status, canonical_json, sha256_hex
 from worker.train.evaluation.cases import Asked
-from worker.train.evaluation.journal import Once, anew
+from worker.train.evaluation.journal import Kept, Once, anew
 from worker.train.examples.format import OWN
 
 #: A message that the engine cut short is judged again, as in serving.
@@ -129,10 +129,14 @@ async def judge_all(
     """
 
     async def kept(question: Asked) -> Result:
-        judgement = await once(key_of(question), Judgement, lambda: judgement_of(judge, question))
-        return result_of(question, judgement)
+        found = await once(key_of(question), lambda: _judged(judge, question))
+        return result_of(question, found.judgement)
 
     return await bounded(questions, kept, in_flight, progress)
+
+
+async def _judged(judge: Judge, question: Asked) -> Kept:
+    return Kept(judgement=await judgement_of(judge, question))
 
 
 async def judge_one(judge: Judge, question: Asked) -> Result:

@@ -60,7 +60,7 @@ def _head(report: Report) -> str:
     facts = report.facts
     limit = f"at most {facts.rows_limit} rows of each set and category" if facts.rows_limit else "all rows"
     limit += f"; {facts.too_long} longer than {MAX_CHARS} characters are left out" if facts.too_long else ""
-    earlier = f" after {facts.resumed} answers of an earlier try" if facts.resumed else ""
+    earlier = f" and {facts.resumed} answers of earlier tries" if facts.resumed else ""
     better = f" Scores that rank better here: `{report.better_method}`." if report.better_method else ""
     return (
         f"# Evaluation of {facts.model}\n\n"

@@ -39,7 +39,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         engine: version, number format, device.
         in_flight: messages in the judge at once.
         wall_s: how long it took, in seconds; of a run that was cut off, the last try alone.
-        resumed: answers that an earlier try had been given; they are not counted in ``wall_s``.
+        resumed: answers of all kinds that earlier tries had been given; ``wall_s`` holds none of their time.
         data_files: SHA-256 by path.
         rows_digest: SHA-256 of the places of the split's rows.
 

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct, structs
 
-from worker.judge.judgement import Judgement
 from worker.judge.parse import Reading
 from worker.records import ScoreMethod, sha256_hex
 from worker.train.data.rows import Row
@@ -18,7 +17,7 @@ from worker.train.evaluation import fairness, following, formats, quality, reaso
 from worker.train.evaluation.baseline import ONE_MODEL, baseline_scores
 from worker.train.evaluation.cases import METHODS, WORDING, Asked, own_questions
 from worker.train.evaluation.data import CALIB_FOR, CHAT, DEV_FOR, Data
-from worker.train.evaluation.journal import Journal, Once, anew
+from worker.train.evaluation.journal import Journal, Kept, Once, anew
 from worker.train.evaluation.judging import (
     Answered,
     Clock,
@@ -71,13 +70,6 @@ class Options(Struct, frozen=True, kw_only=True):
     rows: int = 0
     seed: int = 1
     in_flight: int = 48
-
-
-class Free(Struct, frozen=True, kw_only=True):
-    """A judgement whose reasoning is all that was written freely, and how that reads."""
-
-    reading: Reading
-    judgement: Judgement
 
 
 class Evaluator:
@@ -199,18 +191,19 @@ class Evaluator:
 
     async def _free(self, question: Asked) -> tuple[Reading, Result]:
         """Judge a question; return what is written freely as it is read, and the result with it for its reasoning."""
-        found = await self._once("free")(key_of(question), Free, lambda: self._asked_freely(question))
+        found = await self._once("free")(key_of(question), lambda: self._asked_freely(question))
+        assert found.reading is not None
         return found.reading, result_of(question, found.judgement)
 
-    async def _asked_freely(self, question: Asked) -> Free:
+    async def _asked_freely(self, question: Asked) -> Kept:
         with noting(Note()) as note:
             judgement = await judgement_of(self._judge, question)
         assert self._judge.probe is not None
         if note.request is None:
             # It was too long to be asked at all.
-            return Free(reading=Reading(status="unparseable"), judgement=judgement)
+            return Kept(reading=Reading(status="unparseable"), judgement=judgement)
         reading, text = await self._judge.probe.free(note, question.policy.panels[0])
-        return Free(reading=reading, judgement=structs.replace(judgement, reasoning=text))
+        return Kept(reading=reading, judgement=structs.replace(judgement, reasoning=text))
 
     async def _following(self) -> None:
         chosen = pairs(self._data.wide, random.Random(self._options.seed), self._limit(_PAIRS))
@@ -257,11 +250,12 @@ class Evaluator:
     async def _put(self, once: Once, pair: tuple[Result, str]) -> Result:
         result, trace = pair
         key = f"{key_of(result.asked)} {sha256_hex(trace.encode())}"
-        return result_of(result.asked, await once(key, Judgement, lambda: self._forced_upon(result.asked, trace)))
+        found = await once(key, lambda: self._forced_upon(result.asked, trace))
+        return result_of(result.asked, found.judgement)
 
-    async def _forced_upon(self, question: Asked, trace: str) -> Judgement:
+    async def _forced_upon(self, question: Asked, trace: str) -> Kept:
         with noting(Note(forced=trace)):
-            return await judgement_of(self._judge, question)
+            return Kept(judgement=await judgement_of(self._judge, question))
 
     async def _fairness(self) -> None:
         identity, hard = {}, {}
