@@ -34,7 +34,7 @@ def conditions(**changes: object) -> Conditions:
     return msgspec.convert(given | changes, Conditions)
 
 
-class CutOff(Exception):  # noqa: N818 - no error
+class CutOff(Exception):
     """The end of a run that is not done."""
 
 
