@@ -41,7 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     )
     topic_prefix: Annotated[str, Meta(description="What stands before every topic's name.")] = "moderation."
     instance_id: Annotated[
-        str, Meta(description="Name of this worker in logs and records; host and port if empty.")
+        str, Meta(description="Name of this worker in logs and records; host and process id if empty.")
     ] = ""
     model: Annotated[str, Meta(description="Folder of the model; empty means the small demo model.")] = ""
     engine: Annotated[
