@@ -36,7 +36,10 @@ _NUMBER: Final = re.compile(r"\d{1,18}", re.ASCII)
 Places = Annotated[
     list[str] | None, typer.Argument(metavar="[PARTITION/OFFSET]", help="Places in dead-letters; none: all that match.")
 ]
-Stage = Annotated[str | None, typer.Option(help="Only letters of this stage: decode, policy, exception, publish, retention or engine.")]
+Stage = Annotated[
+    str | None,
+    typer.Option(help="Only letters of this stage: decode, policy, exception, publish, retention or engine."),
+]
 Error = Annotated[str | None, typer.Option(help="Only letters with this error, such as DecodeError.")]
 Tenant = Annotated[str | None, typer.Option(help="Only letters whose value names this tenant.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
