@@ -11,7 +11,7 @@ import typer
 import typer.exceptions
 
 from worker import __version__
-from worker.commands import audit, dlq, exceptions, options, policy_packs, train
+from worker.commands import audit, dlq, exceptions, options, policy_packs, train, workers
 from worker.config import Settings
 from worker.errors import UsageError, WorkerError
 from worker.logs import configure, guard
@@ -352,6 +352,7 @@ def doctor(
 app.add_typer(policy_packs.app, name="policy")
 app.add_typer(exceptions.app, name="exceptions")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(workers.app, name="workers")
 app.add_typer(audit.app, name="audit")
 app.add_typer(train.app, name="train")
 

@@ -211,8 +211,17 @@ async def rsafe(settings: Settings, *arguments: str, stdin: bytes = b"") -> tupl
     return process.returncode or 0, out.decode()
 
 
-async def _is_paused(port: int) -> bool:
-    return b"paused: a test" in await page(port, "readyz")
+async def _paused(secure: SecureBroker, prefix: str, worker: Settings, port: int) -> str:
+    """Have an operator pause the worker, wait until it says so, and return what the command wrote."""
+
+    async def is_paused() -> bool:
+        return b"paused: a test" in await page(port, "readyz")
+
+    await secure.allow("operator", acls("operator", worker))
+    code, text = await rsafe(secure.login(prefix, "operator"), "workers", "pause", "--reason", "a test")
+    assert code == 0, text
+    await wait_until(is_paused, what="the pause")
+    return text
 
 
 async def test_a_worker_with_the_shipped_acls_does_all_its_work(
@@ -253,8 +262,7 @@ async def test_a_worker_with_the_shipped_acls_does_all_its_work(
         await wait_until(lambda: _at_least(plain, "shadow-verdicts", 1), what="a verdict of the rehearsal")
         await wait_until(lambda: _at_least(plain, "dead-letters", 1), what="the dead letter")
         assert await dataplane.count(plain, "dead-letters") == 1
-        await _command(plain, {"command": "pause", "reason": "a test"})
-        await wait_until(lambda: _is_paused(port), what="the pause")
+        everything.append(await _paused(secure, prefix, worker, port))
         process.terminate()
         assert await asyncio.to_thread(process.wait, 60) == 0
     everything += [log.read_text(), log.with_suffix(".err").read_text()]
@@ -286,11 +294,6 @@ async def test_a_worker_with_the_shipped_acls_does_all_its_work(
 
 async def _at_least(settings: Settings, name: str, wanted: int) -> bool:
     return await dataplane.count(settings, name) >= wanted
-
-
-async def _command(plain: Settings, command: dict[str, str]) -> None:
-    async with dataplane.producer(plain) as client:
-        await client.send_and_wait(plain.topic("commands"), json.dumps(command).encode())
 
 
 @pytest.mark.long

@@ -7,10 +7,13 @@ from typing import Annotated, Final, Literal, Protocol
 
 from msgspec import Meta, Struct
 
+from worker import kafka
+from worker.config import Settings
 from worker.errors import DecodeError
-from worker.records import decode
+from worker.records import decode, encode
 
 logger: Final = logging.getLogger(__name__)
+MOST_REASON_CHARS: Final = 256
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -22,7 +25,7 @@ class Command(Struct, frozen=True, kw_only=True):
     command: Literal["pause", "resume", "log_level"]
     instance_id: str | None = None
     level: Literal["debug", "info", "warning", "error"] = "info"
-    reason: Annotated[str, Meta(max_length=256)] = ""
+    reason: Annotated[str, Meta(max_length=MOST_REASON_CHARS)] = ""
 
 
 class Pausable(Protocol):
@@ -33,6 +36,24 @@ class Pausable(Protocol):
 
     def resume(self) -> None:
         """Read on."""
+
+
+async def order(settings: Settings, command: Command) -> tuple[int, int]:
+    """Publish a command for the workers that run now, and return its partition and offset.
+
+    Raises:
+        StreamError: Kafka is away, refuses it, or has no such topic.
+
+    """
+    producer = kafka.make_producer(settings)
+    await kafka.start(producer, settings)
+    try:
+        headers = kafka.cloud_event("command", settings.instance)
+        topic, timeout_s = settings.topic("commands"), settings.kafka_timeout_s
+        sent = await kafka.send(producer, topic, encode(command), key=None, headers=headers, timeout_s=timeout_s)
+    finally:
+        await kafka.close(producer)
+    return sent.partition, sent.offset
 
 
 def obey(raw: bytes | None, plane: Pausable, instance: str) -> None:
