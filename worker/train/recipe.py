@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from worker.errors import TrainError
 from worker.judge.template import Template
-from worker.train.data import benign_chat, identity
+from worker.train.data import benign_chat, contrast, identity
 from worker.train.data.linear import fit_all
 from worker.train.data.load import load_rows, split_rows
 from worker.train.data.rows import Row
@@ -102,7 +102,7 @@ def make_ready(recipe: Recipe) -> Ready:
     """
     parts = split_rows(load_rows(recipe.data))
     rng = random.Random(recipe.seed)
-    rows = [*parts["train"], *identity.rows(), *benign_chat.rows()]
+    rows = [*parts["train"], *identity.rows(), *benign_chat.rows(), *contrast.rows()]
     models = fit_all(parts["train"])
     rows = rng.sample(rows, recipe.max_rows) if recipe.max_rows else rows
     wide = widen(rows, models)

@@ -191,6 +191,13 @@ OWN_SOURCES: Final[dict[str, Source]] = {
         commercial=True,
         why="our own",
     ),
+    "own_contrast": Source(
+        title="Attacks and scams beside kind and honest sentences",
+        licence="Apache-2.0",
+        origin="written for this project; worker/train/data/contrast.py",
+        commercial=True,
+        why="our own",
+    ),
 }
 
 SOURCES: Final[dict[str, Source]] = FOLDER_SOURCES | PAPER_SOURCES | OWN_SOURCES

@@ -49,6 +49,7 @@ OWN: Final[dict[str, tuple[str, ...]]] = {
     "hatemoji": (HATE,),
     "benign_chat": (),
     "benign_identity": (),
+    "own_contrast": (HATE, SEXISM, SPAM),
     "sms": (SPAM,),
     "surge": (TOXICITY,),
     "toxic_spans": (TOXICITY,),

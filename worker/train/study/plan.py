@@ -32,8 +32,8 @@ Where it departs from a full training run, and from the paper (arXiv 2506.07736)
    hate, and a definition of hate may list sex or gender among other attributes. Three seeds of seven arms are 21
    models, not 63.
 7. Labels are hard: no linear teacher, no split tokens, nothing told on the way. Policies have no exchanged twins,
-   none name words (``mentions``) and none lose words (``fray``). No row is our own: neither of ``identity`` nor of
-   ``benign_chat``.
+   none name words (``mentions``) and none lose words (``fray``). No row is our own: neither of ``identity``, nor of
+   ``benign_chat`` or ``contrast``.
 8. The rows are the same for all seeds. A seed changes weights, order, policies and rollouts.
 9. Scores come from the training-side scorers (``model/scoring.py``) and not from an engine: starting one for each of
    21 models takes longer than judging. Answers are greedy and free, and are read by the parser that serves; an
