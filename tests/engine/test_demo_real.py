@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import started
+from tests.support.processes import ROOT, started
 
 pytestmark = [pytest.mark.engine, pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -31,3 +34,27 @@ async def test_the_demonstration_ends_well(tmp_path: Path) -> None:
     assert summary["cached_share"] > 0
     assert summary["change"]["changed"] > 0
     assert "Reasoning traces" in said
+
+
+async def test_the_verdict_that_the_readme_shows_is_the_one_that_comes_out() -> None:
+    """Its message, its policies and its command, with the small model: label, category, severity and action."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^Without Kafka: `rsafe (judge .*)`\.$", page, re.MULTILINE)
+    shown = re.search(r'^{"verdict_id": .*?}}$', page, re.MULTILINE | re.DOTALL)
+    assert command is not None
+    assert shown is not None
+    wanted = json.loads(shown[0])
+    text = json.loads(page[page.index('{"tenant_id":"bazaar"') :].partition("'")[0])["text"]
+    arguments = shlex.split(command[1])
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", *arguments, "--tenant", "bazaar"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+
+    verdict = json.loads(out)["verdict"]
+    assert text in arguments
+    assert [verdict[name] for name in ("label", "categories", "action")] == [
+        wanted[name] for name in ("label", "categories", "action")
+    ]
+    assert verdict["score"] == pytest.approx(wanted["score"], abs=0.01)
