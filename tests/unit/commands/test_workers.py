@@ -8,6 +8,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.pausable import Plane
 from worker.commands.workers import app
 from worker.config import Settings
 from worker.errors import UsageError
@@ -15,21 +16,6 @@ from worker.records import encode
 from worker.stream.control import Command, obey
 
 RUNNER = CliRunner()
-
-
-class Plane:
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def pause(self, reason: str) -> None:
-        """Remember a pause."""
-        self.told.append(f"pause: {reason}")
-
-    def resume(self) -> None:
-        """Remember a resume."""
-        self.told.append("resume")
 
 
 @pytest.fixture

@@ -6,22 +6,8 @@ import logging
 
 import pytest
 
+from tests.support.pausable import Plane
 from worker.stream.control import obey
-
-
-class Plane:
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def pause(self, reason: str) -> None:
-        """Remember a pause."""
-        self.told.append(f"pause: {reason}")
-
-    def resume(self) -> None:
-        """Remember a resume."""
-        self.told.append("resume")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from worker.train.data.own import benign
+from worker.train.data.own import benign, different
 from worker.train.data.rows import Row
 
 SOURCE: Final = "benign_chat"
@@ -232,14 +232,7 @@ def rows(count: int = ROWS, seed: int = 1) -> list[Row]:
 
     """
     rng = random.Random(seed)
-    texts: dict[str, None] = {}
-    for number in range(4 * count):
-        texts[_spelt(rng, _filled(rng, _SENTENCES[number % len(_SENTENCES)]))] = None
-        if len(texts) == count:
-            break
-    else:
-        problem = f"only {len(texts)} of {count} sentences differ; ask for fewer, or write more"
-        raise ValueError(problem)
+    texts = different(count, lambda number: _spelt(rng, _filled(rng, _SENTENCES[number % len(_SENTENCES)])))
     return benign(SOURCE, texts)
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from worker.train.data.labels import ABUSE, CIVILITY, HATE, SEXISM, SPAM, TOXICITY, close
+from worker.train.data.own import different
 from worker.train.data.rows import Row
 
 SOURCE: Final = "own_contrast"
@@ -214,16 +215,12 @@ def rows(count: int = ROWS, seed: int = 1) -> list[Row]:
 
     """
     rng = random.Random(seed)
-    texts: dict[str, Family] = {}
-    for number in range(6 * count):
-        family = FAMILIES[number % len(FAMILIES)]
-        texts.setdefault(_spelt(rng, _filled(rng, rng.choice(family.sentences))), family)
-        if len(texts) == count:
-            break
-    else:
-        problem = f"only {len(texts)} of {count} sentences differ; ask for fewer, or write more"
-        raise ValueError(problem)
-    return [_row(number, text, family) for number, (text, family) in enumerate(texts.items())]
+    texts = different(count, lambda number: _spelt(rng, _filled(rng, rng.choice(_family(number).sentences))))
+    return [_row(place, text, _family(number)) for place, (text, number) in enumerate(texts.items())]
+
+
+def _family(number: int) -> Family:
+    return FAMILIES[number % len(FAMILIES)]
 
 
 def _row(number: int, text: str, family: Family) -> Row:

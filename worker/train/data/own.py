@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from worker.train.data.labels import ABUSE, CIVILITY, HATE, SEXISM, SPAM, TOXICITY, close
 from worker.train.data.rows import Row
 
+#: Texts that are drawn for each one that is asked for, until enough of them differ.
+_TRIES: Final = 4
 _NOT_MET: Final = (HATE, CIVILITY, TOXICITY, ABUSE, SEXISM, SPAM)
+
+
+def different(count: int, text_of: Callable[[int], str]) -> dict[str, int]:
+    """Return so many different texts, each with the number that it was drawn for.
+
+    Raises:
+        ValueError: there are not so many.
+
+    """
+    texts: dict[str, int] = {}
+    for number in range(_TRIES * count):
+        texts.setdefault(text_of(number), number)
+        if len(texts) == count:
+            return texts
+    problem = f"only {len(texts)} of {count} sentences differ; ask for fewer, or write more"
+    raise ValueError(problem)
 
 
 def benign(source: str, texts: Iterable[str]) -> list[Row]:
