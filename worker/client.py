@@ -68,11 +68,9 @@ async def send_all(
         OutputTooLarge: a row is above the topic's limit.
 
     """
-    producer = kafka.make_producer(settings)
-    await kafka.start(producer, settings)
-    waiting: deque[asyncio.Future[RecordMetadata]] = deque()
-    topic = settings.topic("messages")
-    try:
+    async with kafka.writer(settings) as producer:
+        waiting: deque[asyncio.Future[RecordMetadata]] = deque()
+        topic = settings.topic("messages")
         async for row in rows:
             with translated(f"sending to {topic}", sending=True):
                 async with asyncio.timeout(settings.kafka_timeout_s):
@@ -81,8 +79,6 @@ async def send_all(
                 yield await _acknowledged(waiting.popleft(), topic, settings)
         while waiting:
             yield await _acknowledged(waiting.popleft(), topic, settings)
-    finally:
-        await kafka.close(producer)
 
 
 async def _acknowledged(future: asyncio.Future[RecordMetadata], topic: str, settings: Settings) -> Place:

@@ -180,6 +180,25 @@ async def reader(settings: Settings, *, close_s: float = 5.0, **options: Any) ->
         await close(consumer, close_s)
 
 
+@asynccontextmanager
+async def writer(settings: Settings, *, close_s: float = 5.0, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """Lend a connected producer, and close it whatever happens; after a failed send it is of no more use.
+
+    ``options`` go to ``make_producer``; ``close_s`` bounds the closing.
+
+    Raises:
+        BrokerAway: nobody answered before the deadline.
+        ConfigError: the address or the credentials cannot be used.
+
+    """
+    producer = make_producer(settings, **options)
+    await start(producer, settings)
+    try:
+        yield producer
+    finally:
+        await close(producer, close_s)
+
+
 async def kill(client: Client) -> None:
     """Cut a client off: nothing that it still holds is sent any more, and the group is not told.
 

@@ -127,10 +127,8 @@ class _Soak:
             self._policies += 1
 
     async def _send(self, rows: Iterable[Record]) -> None:
-        producer = kafka.make_producer(self._settings)
-        await kafka.start(producer, self._settings)
-        topic, waiting = self._settings.topic("messages"), []
-        try:
+        async with kafka.writer(self._settings) as producer:
+            topic, waiting = self._settings.topic("messages"), []
             for row in rows:
                 waiting.append(await producer.send(topic, row.value, key=row.key, headers=list(row.headers)))
                 if len(waiting) >= _UNACKNOWLEDGED:
@@ -138,8 +136,6 @@ class _Soak:
                     waiting.clear()
                 self._sent += 1
             await asyncio.gather(*waiting)
-        finally:
-            await kafka.close(producer)
 
     async def _published(self) -> float:
         return _outcomes(await self._metrics())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from worker.errors import TrainError, UsageError
+from worker.file_lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,11 +70,7 @@ def alone(out: Path, seed: int) -> Iterator[None]:
     """
     out.mkdir(parents=True, exist_ok=True)
     with (out / f"seed-{seed}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"another process trains seed {seed} in {out}; wait for it, or name another --seed"
-            raise TrainError(text) from None
+        hold(file, TrainError(f"another process trains seed {seed} in {out}; wait for it, or name another --seed"))
         yield
 
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,7 +14,7 @@ from msgspec import Struct
 from worker.commands import options
 from worker.commands.common import command_settings, tell
 from worker.errors import UsageError
-from worker.stream.control import MOST_REASON_CHARS, Command, order
+from worker.stream.control import MOST_REASON_CHARS, Command, Level, order
 
 app: Final = typer.Typer(help="Orders to running workers: pause, resume, log more or less.", no_args_is_help=True)
 
@@ -24,15 +23,6 @@ Instance = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why, in one line, for /readyz and the log; no words of a message.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-class Level(StrEnum):
-    """Least serious line that is logged."""
-
-    debug = "debug"
-    info = "info"
-    warning = "warning"
-    error = "error"
 
 
 class Ordered(Struct, frozen=True, kw_only=True):
@@ -90,7 +80,7 @@ def log_level_command(
     extra: options.Set = None,
 ) -> None:
     """Have workers log more or less, until they are told otherwise or end."""
-    command = Command(command="log_level", level=level.value, instance_id=instance)
+    command = Command(command="log_level", level=level, instance_id=instance)
     _order(command, config, bootstrap_servers, topic_prefix, extra, as_json=as_json)
 
 

@@ -125,11 +125,7 @@ async def publish_policy(settings: Settings, scope: str, value: bytes | None) ->
         StreamError: Kafka refused it or is away.
 
     """
-    producer = kafka.make_producer(settings)
-    await kafka.start(producer, settings)
-    try:
+    async with kafka.writer(settings) as producer:
         topic = settings.topic("policies")
         await kafka.send(producer, topic, value, key=scope.encode(), timeout_s=settings.kafka_timeout_s)
         return time.monotonic()
-    finally:
-        await kafka.close(producer)

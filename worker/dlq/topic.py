@@ -87,10 +87,8 @@ async def send(settings: Settings, rows: Sequence[Resend]) -> list[Place]:
         OutputTooLarge: one is above the topic's limit; those before it were sent.
 
     """
-    producer = kafka.make_producer(settings)
-    await kafka.start(producer, settings)
-    topic, places = settings.topic("messages"), []
-    try:
+    async with kafka.writer(settings) as producer:
+        topic, places = settings.topic("messages"), []
         for row in rows:
             sent = await kafka.send(
                 producer,
@@ -101,6 +99,4 @@ async def send(settings: Settings, rows: Sequence[Resend]) -> list[Place]:
                 timeout_s=settings.kafka_timeout_s,
             )
             places.append((sent.partition, sent.offset))
-    finally:
-        await kafka.close(producer)
     return places

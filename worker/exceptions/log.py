@@ -128,9 +128,7 @@ async def publish(
         StreamError: Kafka is away, or the topic is missing.
 
     """
-    producer = kafka.make_producer(settings, linger_ms=0)
-    await kafka.start(producer, settings)
-    try:
+    async with kafka.writer(settings, linger_ms=0) as producer:
         written = []
         for number in partitions:
             place = await kafka.send(
@@ -152,5 +150,3 @@ async def publish(
                 )
             )
         return written
-    finally:
-        await kafka.close(producer)

@@ -95,9 +95,7 @@ class Refusals:
 
     async def _bury(self, refused: Iterable[tuple[Incoming, ExceptionInvalid]]) -> None:
         settings, now = self._settings, dt.datetime.now(dt.UTC)
-        producer = kafka.make_producer(settings, linger_ms=0)
-        await kafka.start(producer, settings)
-        try:
+        async with kafka.writer(settings, linger_ms=0, close_s=_CLOSE_S) as producer:
             for record, error in refused:
                 place = {"partition": record.partition, "offset": record.offset, "timestamp": record.timestamp}
                 source = Source(topic=settings.topic("exceptions"), **place)
@@ -112,8 +110,6 @@ class Refusals:
                     timeout_s=settings.kafka_timeout_s,
                 )
                 self._metrics.dead_letters.labels(stage="exception").inc()
-        finally:
-            await kafka.close(producer, _CLOSE_S)
 
 
 def check_floor(accepted: Accepted, floor: frozenset[str]) -> None:

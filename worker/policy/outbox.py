@@ -90,17 +90,13 @@ class Outbox:
 
     async def _send_all(self) -> None:
         """Send until something fails: a producer is not used after a failed send."""
-        producer = kafka.make_producer(self._settings, linger_ms=0)
-        await kafka.start(producer, self._settings)
-        try:
+        async with kafka.writer(self._settings, linger_ms=0, close_s=_CLOSE_S) as producer:
             while True:
                 await self._some.wait()
                 while self._waiting:
                     await self._send(producer, self._waiting[0])
                 self._some.clear()
                 self._none.set()
-        finally:
-            await kafka.close(producer, _CLOSE_S)
 
     async def _send(self, producer: kafka.Client, outgoing: Outgoing) -> None:
         try:

@@ -14,6 +14,7 @@ from worker.records import decode, encode
 
 logger: Final = logging.getLogger(__name__)
 MOST_REASON_CHARS: Final = 256
+Level = Literal["debug", "info", "warning", "error"]
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -24,7 +25,7 @@ class Command(Struct, frozen=True, kw_only=True):
 
     command: Literal["pause", "resume", "log_level"]
     instance_id: str | None = None
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Level = "info"
     reason: Annotated[str, Meta(max_length=MOST_REASON_CHARS)] = ""
 
 
@@ -45,14 +46,10 @@ async def order(settings: Settings, command: Command) -> tuple[int, int]:
         StreamError: Kafka is away, refuses it, or has no such topic.
 
     """
-    producer = kafka.make_producer(settings)
-    await kafka.start(producer, settings)
-    try:
+    async with kafka.writer(settings) as producer:
         headers = kafka.cloud_event("command", settings.instance)
         topic, timeout_s = settings.topic("commands"), settings.kafka_timeout_s
         sent = await kafka.send(producer, topic, encode(command), key=None, headers=headers, timeout_s=timeout_s)
-    finally:
-        await kafka.close(producer)
     return sent.partition, sent.offset
 
 

@@ -68,9 +68,7 @@ def test_nothing_is_measured_or_shown_with_them(own: ModuleType) -> None:
     shown = Path(demo.__file__).parent
     lines = (shown / "messages.jsonl").read_text(encoding="utf-8").splitlines()
     others = {_plain(one.text) for one in hard_negatives()} | {_plain(json.loads(line)["text"]) for line in lines}
-    policies = [
-        json.loads(path.read_text(encoding="utf-8")) for path in (Path(demo.__file__).parent / "policies").iterdir()
-    ]
+    policies = [json.loads(path.read_text(encoding="utf-8")) for path in (shown / "policies").iterdir()]
     others |= {_plain(case["text"]) for policy in policies for case in policy.get("golden", ())}
     assert len(others) > 500
     assert not others & {_plain(row.text) for row in own.rows()}

@@ -126,21 +126,18 @@ async def write(settings: Settings, name: str, kind: str, rows: list[tuple[bytes
         KeysUnavailable: one was refused; those before it are there.
 
     """
-    producer = kafka.make_producer(settings)
     try:
-        await kafka.start(producer, settings)
-        return [
-            await kafka.send(
-                producer,
-                settings.topic(name),
-                value,
-                key=key,
-                headers=kafka.cloud_event(kind, settings.instance),
-                timeout_s=settings.kafka_timeout_s,
-            )
-            for key, value in rows
-        ]
+        async with kafka.writer(settings) as producer:
+            return [
+                await kafka.send(
+                    producer,
+                    settings.topic(name),
+                    value,
+                    key=key,
+                    headers=kafka.cloud_event(kind, settings.instance),
+                    timeout_s=settings.kafka_timeout_s,
+                )
+                for key, value in rows
+            ]
     except (StreamError, ConfigError) as error:
         raise unavailable(settings, error) from error
-    finally:
-        await kafka.close(producer)

@@ -97,9 +97,7 @@ async def _message_of(finder: Finder, found: Found) -> Message | None:
 
 async def _publish(settings: Settings, made: Override, record: Any) -> Any:
     value = encode(made)
-    producer = kafka.make_producer(settings)
-    await kafka.start(producer, settings)
-    try:
+    async with kafka.writer(settings) as producer:
         return await kafka.send(
             producer,
             settings.topic("overrides"),
@@ -109,8 +107,6 @@ async def _publish(settings: Settings, made: Override, record: Any) -> Any:
             partition=record.partition,
             timeout_s=settings.kafka_timeout_s,
         )
-    finally:
-        await kafka.close(producer)
 
 
 class _Decisions:

@@ -218,9 +218,7 @@ async def write_run(settings: Settings, run: ReplayRun) -> None:
         StreamError: it could not be written.
 
     """
-    producer = kafka.make_producer(settings, linger_ms=0)
-    await kafka.start(producer, settings)
-    try:
+    async with kafka.writer(settings, linger_ms=0) as producer:
         await kafka.send(
             producer,
             settings.topic("replays"),
@@ -229,8 +227,6 @@ async def write_run(settings: Settings, run: ReplayRun) -> None:
             headers=kafka.cloud_event("replay-run", settings.instance),
             timeout_s=settings.kafka_timeout_s,
         )
-    finally:
-        await kafka.close(producer)
 
 
 def started(settings: Settings, plan: ReplayPlan, found: tuple[ReplayRange, ...], model: ModelRef) -> ReplayRun:

@@ -8,7 +8,6 @@ and the file can change both; on a disk or in a store that only takes what is ne
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from worker.audit.verify.merkle import SEGMENT_RECORDS, Segment, differences, le
 from worker.config import Settings
 from worker.decoding import UNREADABLE
 from worker.errors import AuditError, UsageError
+from worker.file_lock import hold
 from worker.records import encode, sha256_hex
 from worker.stream.ledger import OUTCOME_TOPICS
 
@@ -90,11 +90,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
     """
     with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"another 'rsafe audit seal' is writing to {path}; wait for it"
-            raise AuditError(text) from None
+        hold(file, AuditError(f"another 'rsafe audit seal' is writing to {path}; wait for it"))
         file.truncate(_whole_bytes(path.read_bytes()))
         yield file
 

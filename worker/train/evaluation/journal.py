@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from msgspec import Struct, structs
 import worker
 from worker.decoding import UNREADABLE
 from worker.errors import TrainError, UsageError
+from worker.file_lock import hold
 from worker.judge.judgement import Judgement
 from worker.judge.parse import Reading
 
@@ -201,11 +201,10 @@ def _locked(path: Path) -> FileIO:
     """
     file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE), "ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        hold(file, UsageError(f"another 'rsafe eval' writes to {path}; wait for it, or choose another --out"))
+    except UsageError:
         file.close()
-        text = f"another 'rsafe eval' writes to {path}; wait for it, or choose another --out"
-        raise UsageError(text) from None
+        raise
     os.fchmod(file.fileno(), _MODE)
     return file
 
