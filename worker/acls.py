@@ -139,6 +139,20 @@ ROLES: Final[dict[str, Role]] = {
             "messages": (("Read", "DescribeConfigs"), "until when the text is there"),
         },
     ),
+    "reviewer": Role(
+        "Who decides about verdicts: `rsafe audit override` and `audit overrides`.",
+        {
+            "verdicts": (_READ, "what is decided about"),
+            "messages": (_READ, "so that no words of the message stand in a reason"),
+            "overrides": (_BOTH, "the decisions"),
+            "subject-keys": (_BOTH, "`erasure = on`: keys that seal a reason and a text"),
+            "erasures": (_READ, "`erasure = on`: whose key must not be used any more"),
+        },
+    ),
+    "retractor": Role(
+        "Who takes verdicts back: `rsafe audit retract --publish`.",
+        {"verdicts": (_BOTH, "what stands, and what supersedes it")},
+    ),
     "auditor": Role(
         "`rsafe audit`: reads all, writes nothing.",
         dict.fromkeys(_AUDITED, (_READ, "what happened"))

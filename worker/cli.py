@@ -121,7 +121,8 @@ def topics_acls(
         str | None, typer.Option(help="The rehearsals' own login (shadow_sasl_username); the worker's if left out.")
     ] = None,
     role: Annotated[
-        str, typer.Option(help="worker, shadow, author, sender, operator, replay, eraser, or auditor.")
+        str,
+        typer.Option(help="worker, shadow, author, sender, operator, replay, eraser, reviewer, retractor, or auditor."),
     ] = "worker",
     as_json: Annotated[bool, typer.Option("--json", help="Print every role's ACLs as JSON.")] = False,
     config: options.Config = None,

@@ -20,12 +20,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.support.planted import PASSWORD
 from worker import broker, kafka
-from worker.acls import Acl
+from worker.acls import ROLES, Acl
 from worker.broker import HOST, Broker, BrokerConfig
 from worker.config import Settings
 from worker.secret import Secret
 
-USERS: Final = ("rsafe", "rsafe-shadow", "author", "sender", "auditor", "operator", "replay", "eraser")
+USERS: Final = ("rsafe", "rsafe-shadow", *(name for name in ROLES if name not in {"worker", "shadow"}))
 CERTIFICATE_USER: Final = "User:CN=worker"
 
 _DAY: Final = dt.timedelta(days=1)

@@ -30,7 +30,7 @@ def test_roles_know_only_topics_that_exist() -> None:
 
 
 def test_each_role_writes_what_is_its_own() -> None:
-    """Who may write what, in one place: nobody but the worker writes verdicts, nobody but authors policies."""
+    """Who may write what, in one place: who judges or retracts writes verdicts, nobody but authors policies."""
     assert {name: writable(name) for name in ROLES} == {
         "worker": {"verdicts", "traces", "dead-letters", "policy-history", "policy-applied", "subject-keys"},
         "shadow": {"shadow-verdicts", "shadow-traces"},
@@ -39,6 +39,8 @@ def test_each_role_writes_what_is_its_own() -> None:
         "operator": {"messages", "commands"},
         "replay": {"replays", "replay-verdicts", "replay-traces", "subject-keys"},
         "eraser": {"subject-keys", "erasures"},
+        "reviewer": {"overrides", "subject-keys"},
+        "retractor": {"verdicts"},
         "auditor": set(),
     }
 

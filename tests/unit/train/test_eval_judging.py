@@ -116,6 +116,19 @@ def test_the_clock_says_the_end() -> None:
     assert said[0].startswith("rows: 3 of 3, ")
 
 
+def test_the_clock_tells_the_rate_since_its_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers of an earlier try are there at once; the pace of new ones is what somebody waits by."""
+    said: list[str] = []
+    now_s = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr("worker.train.evaluation.judging.time.monotonic", lambda: next(now_s))
+    clock = Clock(said.append, "rows", every_s=5)
+
+    clock(1000, 1050)
+    clock(1050, 1050)
+
+    assert said == ["rows: 1000 of 1050, 100.0 a second", "rows: 1050 of 1050, 5.0 a second"]
+
+
 def test_formats_by_hand() -> None:
     """One free call in four has no verdict, one disagrees."""
     judged = [Judgement(status="judged", model_label=word) for word in ("safe", "unsafe", "safe", "safe")]

@@ -223,15 +223,17 @@ class Clock:
         self._say = say
         self._name = name
         self._every_s = every_s
-        self._began_s = self._last_s = time.monotonic()
+        self._last_s = time.monotonic()
+        self._last_done = 0
 
     def __call__(self, done: int, total: int) -> None:
         """Hear of progress."""
         now_s = time.monotonic()
         if now_s - self._last_s < self._every_s and done < total:
             return
-        self._last_s = now_s
-        rate = done / max(now_s - self._began_s, 1e-9)
+        # Since the last word: answers of an earlier try are all there at once, and would spoil a mean.
+        rate = (done - self._last_done) / max(now_s - self._last_s, 1e-9)
+        self._last_s, self._last_done = now_s, done
         self._say(f"{self._name}: {done} of {total}, {rate:.1f} a second")
 
 
