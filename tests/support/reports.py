@@ -67,6 +67,18 @@ def evaluation(**changes: Any) -> Evaluation:
                 true_positives=4, right=HALF, any_right=0.5, majority=0.25, linear=0.5, over_linear=HALF
             )
         },
+        swapped_ece={"direct": HALF},
+        citation_parts={
+            "direct": reasoning.Citation(
+                true_positives=3,
+                right=HALF,
+                any_right=0.5,
+                majority=0.25,
+                linear=0.5,
+                over_linear=HALF,
+                by_source={"edos": 2, "hatemoji": 1},
+            )
+        },
         quotes=reasoning.Quotes(reasonings=3, quotes=2, verbatim=None),
         quotes_free=reasoning.Quotes(reasonings=3, quotes=4, verbatim=0.25),
         evidence=reasoning.Evidence(rows=2, all=HALF, true_positives=None, whole_text=0.3, linear=0.1),
@@ -74,10 +86,10 @@ def evaluation(**changes: Any) -> Evaluation:
         identity={
             "direct": {
                 "hate": fairness.Gap(
-                    rows=9, terms=2, fpr=0.1, gap=None, highest=(("old", 0.2),), lowest=(("old", 0.2),)
+                    rows=9, terms=2, fpr=0.1, gap=None, highest=(("old", 0.2),), lowest=(("old", 0.2),), fpr_spread=HALF
                 )
             }
         },
-        hard={"direct": {"spam": {"all": fairness.Rate(rows=3, fpr=0.5, unjudged=0)}}},
+        hard={"direct": {"spam": {"all": fairness.Rate(rows=3, fpr=0.5, unjudged=0, spread=HALF)}}},
     )
     return Evaluation(report=msgspec.structs.replace(report, **changes), answers=tuple(found))

@@ -21,6 +21,9 @@ def test_figures_on_all_rows_are_the_plain_ones() -> None:
 
     assert bootstrap.f1(LABELS, DECIDED)(ONES)[0] == pytest.approx(plain.f1)
     assert bootstrap.macro_f1(LABELS, DECIDED)(ONES)[0] == pytest.approx(plain.macro_f1)
+    assert bootstrap.precision(LABELS, DECIDED)(ONES)[0] == pytest.approx(plain.precision)
+    assert bootstrap.recall(LABELS, DECIDED)(ONES)[0] == pytest.approx(plain.recall)
+    assert bootstrap.false_positives(LABELS, DECIDED)(ONES)[0] == pytest.approx(plain.fpr)
     assert bootstrap.share(DECIDED)(ONES)[0] == pytest.approx(DECIDED.mean())
     assert bootstrap.mean(SCORES)(ONES)[0] == pytest.approx(SCORES.mean())
     assert bootstrap.average_precision(LABELS, SCORES)(ONES)[0] == pytest.approx(
@@ -37,6 +40,52 @@ def test_weights_stand_for_copies() -> None:
         labels, decided, scores = np.repeat(LABELS, row), np.repeat(DECIDED, row), np.repeat(SCORES, row)
         assert figures[0][place] == pytest.approx(metrics.decisions(labels, decided).macro_f1)
         assert figures[1][place] == pytest.approx(metrics.average_precision(labels, scores))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 10, 13, 199, 200])
+def test_calibration_error_is_the_plain_one(rows: int) -> None:
+    """Bins of equal mass, of any number of rows, with ties; on a resample, those of the rows written out."""
+    labels, scores = LABELS[:rows], SCORES[:rows]
+    weights = np.vstack([np.ones(rows), RNG.integers(0, 4, (5, rows))]).astype(float)
+    weights[:, 0] += 1
+
+    found = bootstrap.calibration_error(labels, scores)(weights)
+
+    for place, row in enumerate(weights.astype(int)):
+        assert found[place] == pytest.approx(metrics.calibration(np.repeat(labels, row), np.repeat(scores, row)).ece)
+
+
+def test_figures_of_decisions_stand_for_copies() -> None:
+    """Precision, recall and false positives of a resample are those of the rows written out."""
+    weights = RNG.integers(0, 4, (5, 200)).astype(float)
+    figures = {"precision": bootstrap.precision, "recall": bootstrap.recall, "fpr": bootstrap.false_positives}
+
+    for name, figure in figures.items():
+        found = figure(LABELS, DECIDED)(weights)
+        for place, row in enumerate(weights.astype(int)):
+            plain = metrics.decisions(np.repeat(LABELS, row), np.repeat(DECIDED, row))
+            assert found[place] == pytest.approx(getattr(plain, name))
+        assert figure([False], [False])(np.ones((1, 1)))[0] == 0
+
+
+def test_several_figures_share_their_resamples() -> None:
+    """Each interval is the one that it has alone, and resamples are drawn once."""
+    figures = {"share": bootstrap.share(DECIDED), "f1": bootstrap.f1(LABELS, DECIDED)}
+
+    found = bootstrap.intervals(figures, NAMES, seed=4)
+
+    assert found == {name: bootstrap.interval(figure, NAMES, seed=4) for name, figure in figures.items()}
+
+
+def test_rows_of_parts_are_drawn_by_their_counts() -> None:
+    """A share's interval is that of drawing its rows; a part without hits stays without any."""
+    one = bootstrap.of_counts([60], [200], lambda shares: shares[:, 0], seed=1, repeats=20_000)
+    drawn = bootstrap.interval(bootstrap.share(np.arange(200) < 60), NAMES, seed=1, repeats=20_000)
+
+    assert one.value == drawn.value == 0.3
+    assert (one.low, one.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
+    gap = bootstrap.of_counts([0, 10], [10, 10], lambda shares: np.ptp(shares, axis=1), seed=1)
+    assert (gap.low, gap.value, gap.high) == (1, 1, 1)
 
 
 def test_an_interval_is_seeded_and_holds_its_value() -> None:

@@ -13,6 +13,7 @@ from tests.support.evaluating import answer
 from worker.demo.samples import load as load_samples
 from worker.errors import TrainError
 from worker.train.evaluation import fairness
+from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.fairness import hard_negatives, term_of
 
 _HEADER = "template,toxicity,phrase\n"
@@ -124,7 +125,17 @@ def test_gap_by_hand() -> None:
     assert gaps["hate"].gap == pytest.approx(0.4)
     assert gaps["hate"].highest == (("old", 0.5), ("deaf", 0.1))
     assert gaps["hate"].lowest == (("deaf", 0.1), ("old", 0.5))
-    assert fairness.identity_gaps(found[:20])["hate"].gap is None
+    few = fairness.identity_gaps(found[:20])["hate"]
+    assert (few.gap, few.gap_spread) == (None, None)
+    spread, rate = gaps["hate"].gap_spread, gaps["hate"].fpr_spread
+    assert spread is not None
+    assert spread.value == pytest.approx(0.4)
+    assert 0 < spread.low < 0.3
+    assert 0.5 < spread.high < 0.8
+    assert rate is not None
+    assert rate.value == pytest.approx(gaps["hate"].fpr)
+    assert rate.low < rate.value < rate.high
+    assert fairness.identity_gaps(found, seed=1) == gaps
 
 
 def test_rates_of_hard_negatives() -> None:
@@ -140,6 +151,11 @@ def test_rates_of_hard_negatives() -> None:
     assert (rates["all"].rows, rates["all"].unjudged) == (3, 1)
     assert rates["all"].fpr == pytest.approx(1 / 3)
     assert (rates["news"].fpr, rates["game"].fpr) == (0.5, 0)
+    intervals = {kind: rate.spread for kind, rate in rates.items()}
+    assert intervals["game"] == Interval(value=0, low=0, high=0)
+    assert intervals["news"] == Interval(value=0.5, low=0, high=1)
+    assert intervals["all"] is not None
+    assert intervals["all"].value == pytest.approx(1 / 3)
 
 
 def test_questions_of_hard_negatives() -> None:

@@ -28,6 +28,34 @@ def test_served_and_tuned() -> None:
     assert table.by_set["sms/spam"] == table.by_source["sms"] == table.by_category["spam"] == table.pooled
 
 
+def test_every_figure_has_its_interval() -> None:
+    """Around the plain figure; the error of calibration is that of the calibration."""
+    one = quality.table(many(LABELS, SCORES), [], seed=1).pooled
+
+    for name in ("precision", "recall", "f1", "fpr"):
+        found = getattr(one, name)
+        assert found.value == pytest.approx(getattr(one.served, name))
+        assert found.low <= found.value <= found.high
+    assert one.recall is not None
+    assert 0 < one.recall.low < 0.5 < one.recall.high < 1
+    assert one.ece is not None
+    assert one.calibration is not None
+    assert one.ece.value == pytest.approx(one.calibration.ece)
+    assert one.always_average_precision == 0.5
+
+
+def test_a_figure_of_no_rows_has_no_interval() -> None:
+    """Where nothing is unsafe there is no recall, and where nothing is safe no false positive."""
+    safe = quality.table(many([False] * 4, [0.1] * 4), [], seed=1).pooled
+    unsafe = quality.table(many([True] * 4, [0.9] * 4), [], seed=1).pooled
+    unscored = quality.table([answer(0, unsafe=True, score=None)], [], seed=1).pooled
+
+    assert (safe.recall, unsafe.fpr, safe.always_average_precision, unscored.ece) == (None, None, None, None)
+    assert safe.fpr is not None
+    assert unsafe.recall is not None
+    assert (safe.fpr.high, unsafe.recall.low) == (0, 1)
+
+
 def test_what_was_not_judged_is_wrong() -> None:
     """A truncated row counts against both classes, and has no score to calibrate."""
     found = [

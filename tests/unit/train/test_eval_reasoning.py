@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from tests.support.evaluating import answer, made_data, result, row
 from worker.records import Span
-from worker.train.data.labels import CIVILITY, HATE, SPAM, TOXICITY
+from worker.train.data.labels import CIVILITY, HATE, SEXISM_THREATS, SPAM, TOXICITY, close, is_part
 from worker.train.evaluation import reasoning
 from worker.train.evaluation.reasoning import character_f1, offsets
-from worker.train.policies.wordings import CONCEPTS
+from worker.train.policies.wordings import CONCEPTS, PARTS
 
 SPAM_ID, HATE_ID = CONCEPTS[SPAM].ids[0], CONCEPTS[HATE].ids[0]
 
@@ -54,6 +55,26 @@ def test_citation_by_hand() -> None:
     assert (one.majority, one.linear) == (0, 1)
     assert one.over_linear.value == -0.75
     assert reasoning.citation([missed], texts, {}, {}, seed=1) is None
+
+
+def test_citations_among_parts() -> None:
+    """By a set's own sub-labels: parts stand beside parts alone, and are named and cited as such."""
+    threat = close({SEXISM_THREATS: True})
+    rows = [row("a", 0, source="edos", known=threat), row("b", 1, known={TOXICITY: True, SPAM: False})]
+
+    (one,) = reasoning.citation_questions(rows, 10, "direct", seed=1, parts=True)
+
+    assert (one.name, one.unsafe) == ("cited parts/edos", True)
+    keys = one.concept.split()
+    assert all(map(is_part, keys))
+    assert set(one.right_ids) == {PARTS[key].ids[0] for key in keys if threat[key]}
+    assert 0 < len(one.right_ids) < len(keys)
+    judged = answer(0, unsafe=True, score=0.9, source="edos", cited=one.right_ids, right_ids=one.right_ids)
+    judged = msgspec.structs.replace(judged, concept=one.concept, place=one.place)
+    models = {key: made_data(8).models[HATE] for key in keys}
+    found = reasoning.citation([judged], {one.place: "a"}, models, {key: int(threat[key]) for key in keys}, seed=1)
+    assert found is not None
+    assert (found.right.value, found.majority, found.by_source) == (1, 1, {"edos": 1})
 
 
 def test_quotes_word_for_word() -> None:

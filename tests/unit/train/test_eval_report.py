@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.evaluating import answer, made_data, many
+from tests.support.evaluating import answer, made_data, many, row
 from tests.support.reports import LABELS, SCORES, evaluation, facts
 from tests.support.tiny_model import save_tokenizer
 from worker import cli
 from worker.commands.evaluate import EvalOptions, compare_folders, evaluate, options_of
 from worker.config import Settings
 from worker.errors import ModelError, TrainError, UsageError
+from worker.train.data.labels import close
+from worker.train.evaluation import metrics
 from worker.train.evaluation.compare import compare
 from worker.train.evaluation.data import CALIB_FOR, DEV_FOR, in_order, make_data
 from worker.train.evaluation.judging import Answered
@@ -61,6 +63,54 @@ def test_markdown_shows_every_part() -> None:
     assert {len(line.split("|")) for line in text.splitlines() if line.startswith("| all |")} == {19}
 
 
+def test_markdown_prints_who_always_says_the_same_beside() -> None:
+    """Under every part two rows with accuracy, precision, recall, F1, false positives and average precision."""
+    lines = render(evaluation().report).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("| all |"))
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[place - 2 : place + 3]]
+    named = [dict(zip(cells[0], row, strict=True)) for row in cells[3:]]
+
+    assert [one["rows"] for one in named] == ["always safe", "always unsafe"]
+    figures = ("accuracy", "precision", "recall", "F1 unsafe", "macro-F1", "FPR", "average precision")
+    assert [named[0][name] for name in figures] == ["0.500", "0.000", "0.000", "0.000", "0.333", "0.000", "0.500"]
+    assert [named[1][name] for name in figures] == ["0.500", "0.500", "1.000", "0.667", "0.333", "1.000", "0.500"]
+    assert sum(line.startswith("| always safe |") for line in lines) == 6
+
+
+def test_markdown_has_intervals_where_figures_have() -> None:
+    """Of verdicts, of calibration errors, of identity terms and of hard negatives; a small pool is said to be one."""
+    report = evaluation().report
+    text = render(report)
+    pooled = report.quality["direct"].pooled
+
+    for found in (pooled.precision, pooled.recall, pooled.f1, pooled.fpr, pooled.ece):
+        assert str(found) in text
+    assert "score direct: ECE 0.500 (0.400 to 0.600), by chance 0." in text
+    assert "24 scores pooled, fewer than the 4000 that are asked for" in text
+    assert "| hate | 9 | 2 | 0.500 (0.400 to 0.600) | - |" in text
+    assert "| kind | spam |\n| --- | --- |\n| all kinds | 0.500 (0.400 to 0.600) |" in text
+    assert "Cited part of a concept, score direct: right 0.500 (0.400 to 0.600) of 3 true positives (edos 2" in text
+
+
+def test_a_report_of_before_can_be_read(tmp_path: Path) -> None:
+    """Fields that were added later are absent from it, and its figures stand without intervals."""
+    made = evaluation()
+    save(made, tmp_path)
+    old = msgspec.json.decode((tmp_path / JSON_FILE).read_bytes())
+    del old["swapped_ece"], old["citation_parts"]
+    for one in old["quality"]["direct"].values():
+        for part in [one] if "served" in one else one.values():
+            for name in ("precision", "recall", "f1", "fpr", "ece", "always_average_precision"):
+                del part[name]
+    (tmp_path / JSON_FILE).write_bytes(msgspec.json.encode(old))
+
+    found = load(tmp_path)
+
+    assert found.answers == made.answers
+    assert found.report.quality["direct"].pooled.ece is None
+    assert f"| {made.report.quality['direct'].pooled.served.precision:.3f} |" in render(found.report)
+
+
 def test_markdown_of_an_empty_report() -> None:
     """A part that was not asked for leaves no title."""
     text = render(Report(facts=facts(calibration="c"), questions=0, unparsed_as_served=0))
@@ -100,6 +150,16 @@ def test_compare_is_paired() -> None:
     assert (accuracy.first, accuracy.second, accuracy.rows) == (0.75, 1.0, 24)
     assert accuracy.difference.low > 0
     assert found.figures["all own labels, direct: macro-F1"].difference.low > 0
+    f1 = found.figures["sms/spam, direct: F1 unsafe"]
+    assert f1.first == pytest.approx(2 / 3)
+    assert f1.second == 1
+    assert f1.difference.low > 0
+    fpr = found.figures["sms/spam, direct: FPR"]
+    assert (fpr.first, fpr.second, fpr.difference.low, fpr.difference.high) == (0, 0, 0, 0)
+    ece = found.figures["sms/spam, direct: ECE"]
+    assert ece.first == pytest.approx(metrics.calibration(LABELS, SCORES).ece)
+    assert ece.second == pytest.approx(metrics.calibration(LABELS, [0.9, 0.6, 0.35, 0.1] * 6).ece)
+    assert ece.difference.low <= ece.second - ece.first <= ece.difference.high
     assert {(one.difference.low, one.difference.high) for one in same.figures.values()} == {(0.0, 0.0)}
     text = render_comparison(found)
     assert text.startswith("# new (abababababab) against old (abababababab)")
@@ -133,6 +193,8 @@ def test_the_same_place_with_another_question_is_not_compared() -> None:
 
     assert (found.shared, found.only_first, found.only_second) == (2, 1, 1)
     assert found.figures["all own labels, direct: accuracy"].rows == 1
+    assert found.figures["identity/hate, direct: FPR"].first == 1
+    assert "identity/hate, direct: F1 unsafe" not in found.figures
 
 
 def test_compare_refuses_what_cannot_be_compared() -> None:
@@ -162,9 +224,28 @@ def test_data_is_prepared() -> None:
 
     assert data.rows == in_order(made.rows, "dev") != made.rows
     assert sum(len(row.known) for row in data.wide) > sum(len(row.known) for row in data.rows)
+    assert [row.known for row in data.wide] == [close(row.known) for row in data.rows], "no model adds a label"
     assert data.unseen == {row.place for row in chats[1:]}
     assert data.violated["spam"] == 10
+    assert {"abuse", "hate", "spam", "toxicity"} <= data.models.keys(), "parts of none: no row here has any"
     assert (len(data.rows_digest), data.templates) == (64, (("old", "hug old"),))
+
+
+def test_parts_of_concepts_have_models_of_their_own() -> None:
+    """Of labels that follow: a row of one part is outside those that exclude it, and a kind row outside all."""
+    texts = {"hate.threats": "beat all gorps", "hate.derogation": "gorps are vermin", "": "see you soon"}
+    rows = [
+        row(f"{text} {number}", number, "hatemoji", known={key: True} if key else {"hate": False})
+        for number in range(8)
+        for key, text in texts.items()
+    ]
+
+    models = make_data({"train": rows, "dev": rows[:3], "calib": [], "test": []}, "dev", [], {}).models
+
+    assert models.keys() == {"hate.threats", "hate.derogation"}, "of hate itself no row says true"
+    for key, text in texts.items():
+        if key:
+            assert max(models, key=lambda name: models[name].probabilities([text])[0]) == key
 
 
 def options(**changes: Any) -> EvalOptions:

@@ -11,7 +11,20 @@ import pytest
 from tests.support.policy_rows import mixed_rows
 from worker.train.data.labels import is_part
 from worker.train.examples.reasoning import label_of
-from worker.train.policies.following import CONTROLS, FLIPS, HOLDS, KINDS, REORDERS, Pair, listed_baseline, pairs
+from worker.train.policies.following import (
+    CITED,
+    CONTROLS,
+    FLIPS,
+    HOLDS,
+    KINDS,
+    REORDERS,
+    Pair,
+    listed_baseline,
+    listed_is_right,
+    pairs,
+    right_ids,
+    right_labels,
+)
 from worker.train.policies.heldout import HELDOUT, WORDS
 from worker.train.policies.wordings import TRAINING
 
@@ -34,8 +47,9 @@ def test_labels_flip_or_hold(kind: str) -> None:
     found = _of(kind)
     assert found
     for pair in found:
-        before = label_of(pair.before, pair.row.known)
-        assert all((label_of(after, pair.row.known) != before) is pair.flip for after in pair.afters)
+        right = right_ids if pair.cited else label_of
+        before = right(pair.before, pair.row.known)
+        assert all((right(after, pair.row.known) != before) is pair.flip for after in pair.afters)
         assert pair.flip is (kind in FLIPS)
         assert all(after != pair.before for after in pair.afters)
 
@@ -67,7 +81,7 @@ def test_every_word_is_held_out() -> None:
 
 
 def test_removed_and_returned() -> None:
-    """Removal takes one category away; a return brings it back, with an id that says nothing."""
+    """Removal takes one category away; a return brings it back with another id, place, name and definition."""
     for pair in _of("removed"):
         (after,) = pair.afters
         assert len(pair.before.senses) == len(after.senses) + 1
@@ -79,9 +93,14 @@ def test_removed_and_returned() -> None:
         assert pair.full is not None
         (first,) = set(pair.full.panel.categories) - set(pair.before.panel.categories)
         assert first.id != back.id
+        assert pair.full.panel.categories.index(first) != after.panel.categories.index(back)
+        assert first.name != back.name
+        assert first.definition != back.definition
+        assert [one for one in pair.full.panel.categories if one != first] == list(pair.before.panel.categories)
+        assert [one for one in after.panel.categories if one != back] == list(pair.before.panel.categories)
 
 
-@pytest.mark.parametrize("kind", [*EDITS, *CONTROLS])
+@pytest.mark.parametrize("kind", [*EDITS, *(f"{kind}_kept" for kind in EDITS)])
 def test_edits_keep_id_and_name(kind: str) -> None:
     """A definition edit changes the definition alone."""
     for pair in _of(kind):
@@ -89,6 +108,43 @@ def test_edits_keep_id_and_name(kind: str) -> None:
         (old,), (new,) = pair.before.panel.categories, after.panel.categories
         assert (old.id, old.name) == (new.id, new.name)
         assert old.definition != new.definition
+
+
+def test_exchanged_definitions_move_the_violated_category() -> None:
+    """Both names stay listed in their places; their definitions change places, or in the control are put otherwise."""
+    keys = set()
+    for pair in _of("definitions_exchanged"):
+        (after,) = pair.afters
+        (one, two), (first, second) = pair.before.panel.categories, after.panel.categories
+        assert [(one.id, one.name), (two.id, two.name)] == [(first.id, first.name), (second.id, second.name)]
+        assert (one.definition, two.definition) == (second.definition, first.definition)
+        assert one.definition != two.definition
+        assert pair.before.senses == after.senses[::-1]
+        assert label_of(after, pair.row.known) == "unsafe"
+        assert {*right_ids(pair.before, pair.row.known), *right_ids(after, pair.row.known)} == {one.id, two.id}
+        keys |= {WORDS.key_of_name[one.name], WORDS.key_of_name[two.name]}
+    assert {is_part(key) for key in keys} == {True, False}
+    for pair in _of("definitions_exchanged_kept"):
+        (after,) = pair.afters
+        for old, new in zip(pair.before.panel.categories, after.panel.categories, strict=True):
+            assert (old.id, old.name) == (new.id, new.name)
+            assert new.definition not in old.definition
+        assert pair.before.senses == after.senses
+
+
+def test_both_forms_of_a_swap_are_told_apart() -> None:
+    """One name listed: the label flips. Two: what is violated. Each form has pairs and a control of its own."""
+    for kind, names in (("definitions_swapped", 1), ("definitions_exchanged", 2)):
+        for pair in (*_of(kind), *_of(f"{kind}_kept")):
+            assert {len(wording.panel.categories) for wording in (pair.before, *pair.afters)} == {names}
+            assert pair.cited is (names == 2)
+
+
+def test_a_kind_may_have_a_limit_of_its_own() -> None:
+    """The other kinds keep theirs."""
+    found = Counter(pair.kind for pair in pairs(mixed_rows(), random.Random(3), 8, {"renamed": 20}))
+
+    assert (found["renamed"], found["reordered"], found["removed"]) == (20, 8, 8)
 
 
 def test_swapped_clauses_keep_everything_else() -> None:
@@ -141,24 +197,21 @@ def test_sources_take_turns() -> None:
     assert all(len(sources) > 1 for sources in counts.values())
 
 
-@pytest.mark.parametrize("kind", EDITS)
+@pytest.mark.parametrize("kind", [*EDITS, "definitions_exchanged"])
 def test_baseline_cannot_follow_an_edit(kind: str) -> None:
     """Who reads names alone answers alike on both sides: no flip right, every control right."""
     for pair in _of(kind):
         assert len(set(listed_baseline(pair))) == 1
-        assert not _right(pair)
+        assert not listed_is_right(pair)
     kept = _of(f"{kind}_kept")
-    assert all(map(_right, kept))
-
-
-def _right(pair: Pair) -> bool:
-    wanted = tuple(label_of(wording, pair.row.known) for wording in (pair.before, *pair.afters))
-    return listed_baseline(pair) == wanted
+    assert kept
+    assert all(map(listed_is_right, kept))
 
 
 def test_baseline_is_right_where_names_tell() -> None:
     """It follows a removal, since then the name is gone."""
-    assert all(map(_right, _of("removed")))
+    assert all(listed_baseline(pair) == right_labels(pair) == ("unsafe", "safe") for pair in _of("removed"))
+    assert all(map(listed_is_right, _of("removed")))
 
 
 def test_the_same_seed_gives_the_same_pairs() -> None:
@@ -171,3 +224,4 @@ def test_rows_without_labels_give_no_pairs() -> None:
     assert [] == pairs([], random.Random(1), 5)
     assert set(KINDS) == {*FLIPS, *HOLDS, *CONTROLS}
     assert any(map(is_part, HELDOUT))
+    assert {kind.removesuffix("_kept") for kind in CITED} == {"definitions_exchanged"}

@@ -14,7 +14,7 @@ from worker.train.data.labels import one
 from worker.train.data.rows import Row
 from worker.train.examples.format import MAX_CHARS, OWN
 from worker.train.policies.wording import Wording
-from worker.train.policies.wordings import CONCEPTS
+from worker.train.policies.wordings import TRAINING
 
 Case = tuple[str, Wording, Row, bool]
 
@@ -56,12 +56,12 @@ def canonical(key: str) -> Wording:
 
 
 def canonical_of(keys: Sequence[str]) -> Wording:
-    """Return the policy of several concepts, each in its canonical words."""
+    """Return the policy of several concepts or parts, each in its canonical words."""
     return Wording(panel=Panel(categories=tuple(map(_category, keys))), senses=tuple(map(one, keys)))
 
 
 def _category(key: str) -> EffectiveCategory:
-    concept = CONCEPTS[key]
+    concept = TRAINING.words[key]
     return EffectiveCategory(scope="t", id=concept.ids[0], name=concept.names[0], definition=concept.definitions[0])
 
 

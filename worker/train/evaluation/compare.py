@@ -6,7 +6,7 @@ the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from msgspec import Struct
 from worker.errors import UsageError
 from worker.train.evaluation import bootstrap, metrics
 from worker.train.evaluation.bootstrap import Interval
-from worker.train.evaluation.following import PREFIX
+from worker.train.evaluation.following import PREFIX, is_right
 from worker.train.evaluation.judging import Answered
 from worker.train.evaluation.quality import grouped, labels_of, scores_of, served_of
 from worker.train.evaluation.report import Evaluation
@@ -107,39 +107,51 @@ def _of_set(name: str, pairs: Pairs, seed: int) -> dict[str, Difference]:
         return {"pairs right": _pairs_right(pairs, seed)}
     first, second = [one for one, _ in pairs], [other for _, other in pairs]
     labels, groups = labels_of(first), [one.group for one in first]
-    sides = [bootstrap.share([one.is_right for one in side]) for side in (first, second)]
-    found = {"accuracy": _difference(sides, groups, seed)}
+    served = served_of(first), served_of(second)
+    sides = {"accuracy": [bootstrap.share([one.is_right for one in side]) for side in (first, second)]}
+    if not labels.all():
+        sides["FPR"] = [bootstrap.false_positives(labels, said) for said in served]
     if labels.all() or not labels.any():
-        return found
-    sides = [bootstrap.macro_f1(labels, served_of(side)) for side in (first, second)]
-    found["macro-F1"] = _difference(sides, groups, seed)
+        return _differences(sides, groups, seed)
+    sides["macro-F1"] = [bootstrap.macro_f1(labels, said) for said in served]
+    sides["F1 unsafe"] = [bootstrap.f1(labels, said) for said in served]
+    return _differences(sides, groups, seed) | _of_scores(pairs, seed)
+
+
+def _of_scores(pairs: Pairs, seed: int) -> dict[str, Difference]:
+    """Compare rows that both runs have a score for."""
     scored = [(one, other) for one, other in pairs if one.score is not None and other.score is not None]
+    if not scored:
+        return {}
     first, second = [one for one, _ in scored], [other for _, other in scored]
-    labels = labels_of(first)
-    if metrics.average_precision(labels, scores_of(first)) is not None:
-        sides = [bootstrap.average_precision(labels, scores_of(side)) for side in (first, second)]
-        found["average precision"] = _difference(sides, [one.group for one in first], seed)
-    return found
+    labels, scores = labels_of(first), (scores_of(first), scores_of(second))
+    sides = {"ECE": [bootstrap.calibration_error(labels, side) for side in scores]}
+    if metrics.average_precision(labels, scores[0]) is not None:
+        sides["average precision"] = [bootstrap.average_precision(labels, side) for side in scores]
+    return _differences(sides, [one.group for one in first], seed)
 
 
 def _pairs_right(pairs: Pairs, seed: int) -> Difference:
     """Compare shares of policy pairs of which every side is right."""
     sides = grouped([one for one, _ in pairs], _pair_of), grouped([other for _, other in pairs], _pair_of)
     names = sorted(sides[0])
-    right = [np.array([all(one.is_right for one in side[name]) for name in names]) for side in sides]
+    right = [np.array([all(is_right(one) for one in side[name]) for name in names]) for side in sides]
     groups = [sides[0][name][0].group for name in names]
-    return _difference([bootstrap.share(hits) for hits in right], groups, seed)
+    name = "pairs right"
+    return _differences({name: [bootstrap.share(hits) for hits in right]}, groups, seed)[name]
 
 
 def _pair_of(one: Answered) -> str:
     return one.place.rpartition("/")[0]
 
 
-def _difference(sides: Sequence[bootstrap.Figure], groups: Sequence[str], seed: int) -> Difference:
-    first, second = (float(side(np.ones((1, len(groups))))[0]) for side in sides)
-    return Difference(
-        rows=len(groups),
-        first=first,
-        second=second,
-        difference=bootstrap.interval(bootstrap.difference(sides[1], sides[0]), groups, seed=seed),
-    )
+def _differences(
+    sides: Mapping[str, Sequence[bootstrap.Figure]], groups: Sequence[str], seed: int
+) -> dict[str, Difference]:
+    """Compare both sides of each figure, all on the same resamples."""
+    gaps = {name: bootstrap.difference(second, first) for name, (first, second) in sides.items()}
+    found, once = bootstrap.intervals(gaps, groups, seed=seed), np.ones((1, len(groups)))
+    return {
+        name: Difference(rows=len(groups), first=float(first(once)[0]), second=float(second(once)[0]), difference=gap)
+        for (name, (first, second)), gap in zip(sides.items(), found.values(), strict=True)
+    }

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct, structs
 
-from worker.train.data.labels import is_part
+from worker.train.data.labels import close, is_part
 from worker.train.data.linear import Linear, fit_all
 from worker.train.data.load import load_rows, split_rows, unseen
 from worker.train.data.rows import Row
 from worker.train.data.splits import Split
-from worker.train.data.widen import widen
 from worker.train.evaluation.fairness import read_templates
 
 #: Thresholds of the report come from calib rows, those against the baseline from dev rows; the split
@@ -33,10 +32,11 @@ class Data(Struct, frozen=True, kw_only=True):
 
     Attributes:
         split: that is measured.
-        rows, wide: its rows with their sets' own labels, and with every label that follows.
+        rows, wide: its rows with their sets' own labels, and with every label that follows by the reviewed relations.
+            Labels that a model helped to make (``widen``) train, and judge nothing.
         calib, dev: rows to choose thresholds on.
         train: what the baselines learn from.
-        models: a linear model for each concept.
+        models: a linear model for each concept and each part.
         unseen: places of chat rows whose text stands nowhere in training.
         templates: (identity term, benign text).
         files: SHA-256 of each data file, by its path within the folder.
@@ -77,14 +77,17 @@ def load_data(folder: Path, split: Split) -> Data:
 def make_data(
     parts: dict[Split, list[Row]], split: Split, templates: Sequence[tuple[str, str]], files: dict[str, str]
 ) -> Data:
-    """Prepare rows that are read: widen their labels, fit the linear models, and put them in order."""
-    models = fit_all(_whole_concepts(parts["train"]))
+    """Prepare rows that are read: add the labels that follow, fit the linear models, and put them in order."""
+    # Parts are told apart among rows that are in one: what excludes a part follows there, and no other row is asked.
+    inside = [row for row in closed(parts["train"]) if any(value and is_part(key) for key, value in row.known.items())]
+    whole = _with_both(parts["train"], lambda key: not is_part(key))
+    models = fit_all(whole) | fit_all(_with_both(inside, is_part))
     rows = in_order(parts[split], split)
     chat = [row for row in rows if row.source == CHAT]
     return Data(
         split=split,
         rows=rows,
-        wide=tuple(widen(rows, models)),
+        wide=closed(rows),
         calib=in_order(parts[CALIB_FOR[split]], CALIB_FOR[split]),
         dev=in_order(parts[DEV_FOR[split]], DEV_FOR[split]),
         train=tuple(parts["train"]),
@@ -96,9 +99,14 @@ def make_data(
     )
 
 
-def _whole_concepts(rows: Sequence[Row]) -> list[Row]:
-    """Return rows with labels of whole concepts that occur both true and false: nothing else is compared."""
-    counts = Counter((key, value) for row in rows for key, value in row.known.items() if not is_part(key))
+def closed(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return rows with every label that follows from theirs by the reviewed relations."""
+    return tuple(structs.replace(row, known=close(row.known)) for row in rows)
+
+
+def _with_both(rows: Sequence[Row], wanted: Callable[[str], bool]) -> list[Row]:
+    """Return rows with the wanted labels that occur both true and false: nothing else can be told apart."""
+    counts = Counter((key, value) for row in rows for key, value in row.known.items() if wanted(key))
     both = {key for key, _ in counts if counts[key, True] and counts[key, False]}
     return [structs.replace(row, known={key: value for key, value in row.known.items() if key in both}) for row in rows]
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from worker.errors import TrainError
 from worker.records import ScoreMethod
 from worker.train.data.labels import ABUSE, CIVILITY, HATE, SEXISM, SPAM, TOXICITY
 from worker.train.data.rows import Row
+from worker.train.evaluation import bootstrap
+from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.cases import Asked, asked, canonical
 from worker.train.evaluation.judging import Answered, spread
 
@@ -45,6 +48,8 @@ class Gap(Struct, frozen=True, kw_only=True):
     """False-positive rates by identity term under one policy.
 
     ``gap`` is the highest minus the lowest, over terms with at least ``MIN_ROWS`` rows; None for fewer than two.
+    The intervals (``gap_spread``, ``fpr_spread``) draw the texts of each term anew. The highest of many rates is high
+    by chance, too, and so the first leans to higher values.
     """
 
     rows: int
@@ -53,14 +58,17 @@ class Gap(Struct, frozen=True, kw_only=True):
     gap: float | None
     highest: tuple[tuple[str, float], ...]
     lowest: tuple[tuple[str, float], ...]
+    gap_spread: Interval | None = None
+    fpr_spread: Interval | None = None
 
 
 class Rate(Struct, frozen=True, kw_only=True):
-    """A false-positive rate; what was not judged is not a positive."""
+    """A false-positive rate; what was not judged is not a positive. ``spread`` draws the texts anew."""
 
     rows: int
     fpr: float
     unjudged: int
+    spread: Interval | None = None
 
 
 def read_templates(folder: Path) -> list[tuple[str, str]]:
@@ -123,18 +131,20 @@ def _benign(text: str, key: str, method: ScoreMethod, *, name: str, group: str, 
     return asked(row, canonical(key), method, name=name, concept=key)
 
 
-def identity_gaps(found: Sequence[Answered], min_rows: int = MIN_ROWS) -> dict[str, Gap]:
-    """Return false-positive rates by identity term, for each policy."""
+def identity_gaps(found: Sequence[Answered], min_rows: int = MIN_ROWS, seed: int = 1) -> dict[str, Gap]:
+    """Return false-positive rates by identity term, for each policy; ``seed`` is that of the intervals."""
     return {
-        key: _gap([one for one in found if one.concept == key], min_rows)
+        key: _gap([one for one in found if one.concept == key], min_rows, seed)
         for key in IDENTITY_CONCEPTS
         if any(one.concept == key for one in found)
     }
 
 
-def _gap(found: Sequence[Answered], min_rows: int) -> Gap:
-    rates = {term: rate.fpr for term, rate in rates_by_group(found).items() if rate.rows >= min_rows}
-    ranked = sorted(rates.items(), key=lambda pair: (-pair[1], pair[0]))
+def _gap(found: Sequence[Answered], min_rows: int, seed: int) -> Gap:
+    terms = rates_by_group(found)
+    usual = {term: rate for term, rate in terms.items() if rate.rows >= min_rows}
+    ranked = sorted(((term, rate.fpr) for term, rate in usual.items()), key=lambda pair: (-pair[1], pair[0]))
+    weights = np.array([rate.rows / len(found) for rate in terms.values()])
     return Gap(
         rows=len(found),
         terms=len(ranked),
@@ -142,7 +152,14 @@ def _gap(found: Sequence[Answered], min_rows: int) -> Gap:
         gap=ranked[0][1] - ranked[-1][1] if len(ranked) > 1 else None,
         highest=tuple(ranked[:5]),
         lowest=tuple(reversed(ranked[-5:])),
+        gap_spread=_resampled(usual.values(), lambda rates: np.ptp(rates, axis=1), seed) if len(usual) > 1 else None,
+        fpr_spread=_resampled(terms.values(), lambda rates: rates @ weights, seed),
     )
+
+
+def _resampled(rates: Iterable[Rate], figure: bootstrap.Figure, seed: int) -> Interval:
+    counts = [(round(rate.fpr * rate.rows), rate.rows) for rate in rates]
+    return bootstrap.of_counts([hits for hits, _ in counts], [rows for _, rows in counts], figure, seed=seed)
 
 
 def rates_by_group(found: Sequence[Answered]) -> dict[str, Rate]:
@@ -153,10 +170,13 @@ def rates_by_group(found: Sequence[Answered]) -> dict[str, Rate]:
     return {name: _rate(parts[name]) for name in sorted(parts)}
 
 
-def hard_rates(found: Sequence[Answered]) -> Mapping[str, dict[str, Rate]]:
+def hard_rates(found: Sequence[Answered], seed: int = 1) -> Mapping[str, dict[str, Rate]]:
     """Return false-positive rates on hard negatives, by policy and kind; ``all`` is of every kind."""
     return {
-        key: {"all": _rate(part), **rates_by_group(part)}
+        key: {
+            kind: msgspec.structs.replace(rate, spread=_resampled([rate], lambda rates: rates[:, 0], seed))
+            for kind, rate in {"all": _rate(part), **rates_by_group(part)}.items()
+        }
         for key in HARD_CONCEPTS
         if (part := [one for one in found if one.concept == key])
     }

@@ -1,8 +1,9 @@
 """Does the verdict follow the policy? Pairs of policies for one row that must flip it, or must hold it. Pure.
 
-A pair counts only if every side of it is right. Its share is given over the rows that are right under
-the full policy (so that it measures following and not knowing), and over all rows beside it. The full
-policy is the one as it was, and for a category that returns the one before that category was taken away.
+A pair counts only if every side of it is right; where two listed names exchange their definitions, that is the violated
+category cited and no other. Its share is given over the rows that are right under the full policy (so that it measures
+following and not knowing), and over all rows beside it. The full policy is the one as it was, and for a category that
+returns the one before that category was taken away.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from worker.records import Label, ScoreMethod
+from worker.records import ScoreMethod
 from worker.train.evaluation import bootstrap, metrics
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.cases import Asked, asked
 from worker.train.evaluation.judging import Answered
 from worker.train.evaluation.metrics import Calibration
 from worker.train.evaluation.quality import labels_of, scores_of
-from worker.train.policies.following import CONTROLS, Pair, listed_baseline
+from worker.train.policies.following import CITED, CONTROLS, Pair, listed_is_right
 
 PREFIX: Final = "following/"
 FLIP: Final = "must flip"
@@ -106,21 +107,21 @@ def put_together(pairs: Sequence[Pair], found: Iterable[Answered]) -> list[Held]
 
 def _held(pair: Pair, sides: Mapping[int, Answered]) -> Held:
     gate = max(sides) if pair.full else 0
+    right = {side: is_right(one) for side, one in sides.items()}
     return Held(
         kind=pair.kind,
         flip=pair.flip,
         group=sides[0].group,
         unsafe=sides[0].unsafe,
-        before=sides[gate].is_right,
-        after=all(one.is_right for side, one in sides.items() if side != gate),
-        listed=listed_baseline(pair) == right_labels(pair),
+        before=right[gate],
+        after=all(hit for side, hit in right.items() if side != gate),
+        listed=listed_is_right(pair),
     )
 
 
-def right_labels(pair: Pair) -> tuple[Label, ...]:
-    """Return the right label under the policy as it was, and under each changed one."""
-    wordings = (pair.before, *pair.afters)
-    return tuple("unsafe" if any(wording.values(pair.row.known)) else "safe" for wording in wordings)
+def is_right(one: Answered) -> bool:
+    """Whether the answer to one side of a pair is right, with what it cites where that is what the edit changes."""
+    return one.is_right and (one.name.removeprefix(PREFIX) not in CITED or set(one.cited) == set(one.right_ids))
 
 
 def figures(held: Sequence[Held], seed: int) -> dict[str, Following]:
@@ -197,5 +198,18 @@ def _lower(part: Sequence[Held], seed: int) -> Interval | None:
 
 def swapped_calibration(found: Sequence[Answered]) -> Calibration | None:
     """Return the calibration of scores under exchanged policies (the sides after); None without any."""
-    chosen = [one for one in found if SWAPPED in one.name and one.score is not None and not one.place.endswith("/0")]
+    chosen = _swapped(found)
     return metrics.calibration(labels_of(chosen), scores_of(chosen)) if chosen else None
+
+
+def swapped_error(found: Sequence[Answered], seed: int) -> Interval | None:
+    """Return the error of that calibration with its interval."""
+    chosen = _swapped(found)
+    if not chosen:
+        return None
+    figure = bootstrap.calibration_error(labels_of(chosen), scores_of(chosen))
+    return bootstrap.interval(figure, [one.group for one in chosen], seed=seed)
+
+
+def _swapped(found: Sequence[Answered]) -> list[Answered]:
+    return [one for one in found if SWAPPED in one.name and one.score is not None and not one.place.endswith("/0")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.compare import Comparison
@@ -10,7 +10,7 @@ from worker.train.evaluation.fairness import Gap, Rate
 from worker.train.evaluation.following import Following
 from worker.train.evaluation.quality import Quality, Table, Versus
 from worker.train.evaluation.report import Facts, Report
-from worker.train.evaluation.targets import Target, targets
+from worker.train.evaluation.targets import ECE_ROWS, Target, targets
 from worker.train.examples.format import MAX_CHARS
 
 Cells = Sequence[str]
@@ -86,11 +86,14 @@ def _quality(title: str, table: Table) -> str:
         "rows", "n", "unsafe", "accuracy", "precision", "recall", "F1 unsafe", "macro-F1", "always safe",
         "always unsafe", "FPR", "macro-F1 tuned", "average precision", "ECE", "Brier", "sure", "not judged",
     )  # fmt: skip
-    rows = [_quality_row(name, one) for name, one in (named | sources | categories).items()]
+    rows = [
+        row for name, one in (named | sources | categories).items() for row in (_quality_row(name, one), *_same(one))
+    ]
     text = (
-        "Verdicts at 0.5; `tuned`: at thresholds from other rows; `always`: macro-F1 of saying the same of every row; "
-        "`ECE` in brackets: that of scores which are right, by the number of rows alone; `sure`: share of scores "
-        "outside [0.01, 0.99].\n"
+        "Verdicts at 0.5; `tuned`: at thresholds from other rows; `always`: saying the same of every row, as a row of "
+        "its own and, of macro-F1, as a column; `by chance`: the ECE of scores which are right, by the number of rows "
+        "alone; resamples err more than the rows that they are drawn from, so intervals of the ECE lean to higher "
+        "values; `sure`: share of scores outside [0.01, 0.99].\n"
     )
     return _section(title, text, grid(titles, rows))
 
@@ -102,19 +105,41 @@ def _quality_row(name: str, one: Quality) -> Cells:
         str(one.rows),
         str(one.unsafe),
         number(served.accuracy),
-        number(served.precision),
-        number(served.recall),
-        number(served.f1),
+        _either(one.precision, served.precision),
+        _either(one.recall, served.recall),
+        _either(one.f1, served.f1),
         spread(one.macro_f1),
         *(number(found.macro_f1) for found in one.always.values()),
-        number(served.fpr),
+        _either(one.fpr, served.fpr),
         spread(one.tuned_macro_f1),
         spread(one.average_precision),
-        f"{curve.ece:.3f} ({curve.chance:.3f})" if curve else "-",
+        f"{_either(one.ece, curve.ece)}, by chance {curve.chance:.3f}" if curve else "-",
         number(curve.brier if curve else None),
         number(curve.sure if curve else None),
         str(one.rows - one.statuses.get("judged", 0)),
     )
+
+
+def _same(one: Quality) -> Iterator[Cells]:
+    """Return the rows of who says the same of every row; one score for all ranks none above another."""
+    for name, found in one.always.items():
+        yield (
+            name,
+            str(found.rows),
+            str(found.unsafe),
+            *(number(value) for value in (found.accuracy, found.precision, found.recall, found.f1, found.macro_f1)),
+            "-",
+            "-",
+            number(found.fpr),
+            "-",
+            number(one.always_average_precision),
+            *("-" * 4),
+        )
+
+
+def _either(value: Interval | None, plain: float) -> str:
+    """Write a figure with its interval; reports of before have none."""
+    return spread(value) if value else number(plain)
 
 
 def _cost(report: Report) -> str:
@@ -194,25 +219,33 @@ def _following(title: str, found: Mapping[str, Following]) -> str:
     ]
     text = (
         "A pair counts only if every side is right; `right before`: under the full policy; "
-        "`names alone` reads which categories are listed and no more.\n"
+        "`names alone` reads which categories are listed and no more. Definitions swapped: one name is listed, and its "
+        "definition becomes that of another concept, so that the label flips; definitions exchanged: both names are "
+        "listed, and the violated category flips, which has to be cited.\n"
     )
     return _section(title, text, grid(titles, rows))
 
 
 def _swapped(report: Report) -> str:
     lines = [
-        f"- score {method}: ECE {one.ece:.3f}, Brier {one.brier:.3f}, sure {one.sure:.3f} ({one.rows} scores)"
+        f"- score {method}: ECE {_either(report.swapped_ece.get(method), one.ece)}, by chance {one.chance:.3f}; "
+        f"Brier {one.brier:.3f}, sure {one.sure:.3f}; {_pool(one.rows)}"
         for method, one in report.swapped_calibration.items()
     ]
     return _section("Calibration under swapped policies", "\n".join(lines) + "\n") if lines else ""
 
 
+def _pool(rows: int) -> str:
+    return f"{rows} scores pooled" + (f", fewer than the {ECE_ROWS} that are asked for" if rows < ECE_ROWS else "")
+
+
 def _reasoning(report: Report) -> str:
     lines = [
-        f"- Cited category, score {method}: right {spread(one.right)} of {one.true_positives} true positives under "
-        f"several known categories (any right one {one.any_right:.3f}); majority {one.majority:.3f}, linear "
-        f"{one.linear:.3f}, over linear {spread(one.over_linear)}."
-        for method, one in report.citation.items()
+        f"- Cited {what}, score {method}: right {spread(one.right)} of {one.true_positives} true positives "
+        f"({_counts(one.by_source)}) under several known ones (any right one {one.any_right:.3f}); majority "
+        f"{one.majority:.3f}, linear {one.linear:.3f}, over linear {spread(one.over_linear)}."
+        for what, found in (("category", report.citation), ("part of a concept", report.citation_parts))
+        for method, one in found.items()
     ]
     lines += [
         f"- {one.quotes} quotes in {one.reasonings} reasonings {how}; word for word: {number(one.verbatim, 4)}."
@@ -233,13 +266,29 @@ def _reasoning(report: Report) -> str:
     return _section("Reasoning", "\n".join(lines) + "\n") if lines else ""
 
 
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "sources not kept"
+
+
 def _identity(title: str, found: Mapping[str, Gap]) -> str:
     titles = ("policy", "rows", "terms", "FPR", "highest minus lowest", "highest", "lowest")
     rows = [
-        (key, str(one.rows), str(one.terms), number(one.fpr), number(one.gap), _rates(one.highest), _rates(one.lowest))
+        (
+            key,
+            str(one.rows),
+            str(one.terms),
+            _either(one.fpr_spread, one.fpr),
+            spread(one.gap_spread) if one.gap_spread else number(one.gap),
+            _rates(one.highest),
+            _rates(one.lowest),
+        )
         for key, one in found.items()
     ]
-    return _section(title, "False-positive rates on benign templates.\n", grid(titles, rows))
+    text = (
+        "False-positive rates on benign templates; intervals draw the texts of each term anew, and the highest of many "
+        "rates is high by chance, too.\n"
+    )
+    return _section(title, text, grid(titles, rows))
 
 
 def _rates(pairs: Iterable[tuple[str, float]]) -> str:
@@ -248,9 +297,15 @@ def _rates(pairs: Iterable[tuple[str, float]]) -> str:
 
 def _hard(title: str, found: Mapping[str, Mapping[str, Rate]]) -> str:
     kinds = list(next(iter(found.values()), {}))
-    rows = [(key, *(number(rates[kind].fpr, 2) for kind in kinds)) for key, rates in found.items()]
-    text = "False-positive rates on benign texts written for this project.\n"
-    return _section(title, text, grid(("policy", *kinds), rows))
+    rows = [
+        (
+            f"{kind} kinds" if kind == "all" else kind,
+            *(_either(one[kind].spread, one[kind].fpr) for one in found.values()),
+        )
+        for kind in kinds
+    ]
+    text = "False-positive rates on benign texts written for this project, by kind of text and policy.\n"
+    return _section(title, text, grid(("kind", *found), rows))
 
 
 def _data(facts: Facts) -> str:

@@ -34,6 +34,10 @@ class Quality(Struct, frozen=True, kw_only=True):
         average_precision: of rows with a score; None for one class.
         calibration: of rows with a score; None without any.
         always: what saying the same of every row reaches.
+        precision, recall, f1, fpr: those of ``served``, with intervals; ``recall`` and ``fpr`` are None without a row
+            of their label.
+        ece: that of ``calibration``, with its interval; None without any score.
+        always_average_precision: of one score for every row, which is the share of unsafe rows; None for one class.
 
     """
 
@@ -48,6 +52,12 @@ class Quality(Struct, frozen=True, kw_only=True):
     average_precision: Interval | None
     calibration: Calibration | None
     always: dict[str, Decisions]
+    precision: Interval | None = None
+    recall: Interval | None = None
+    f1: Interval | None = None
+    fpr: Interval | None = None
+    ece: Interval | None = None
+    always_average_precision: float | None = None
 
 
 class Table(Struct, frozen=True, kw_only=True):
@@ -113,25 +123,55 @@ def quality(found: Sequence[Answered], limits: Mapping[str, float], seed: int) -
         ValueError: there are none.
 
     """
-    labels, groups = labels_of(found), [one.group for one in found]
-    served = served_of(found)
-    tuned = tuned_of(found, limits)
+    labels, served, tuned = labels_of(found), served_of(found), tuned_of(found, limits)
     scored = [one for one in found if one.score is not None]
+    spread = _of_decisions(found, served, tuned, seed)
+    ranked = _of_scores(scored, seed)
     return Quality(
         rows=len(found),
         unsafe=int(labels.sum()),
         statuses=dict(sorted(Counter(one.status for one in found).items())),
         served=metrics.decisions(labels, served),
-        macro_f1=bootstrap.interval(bootstrap.macro_f1(labels, served), groups, seed=seed),
+        macro_f1=spread["macro_f1"],
         threshold=_one_threshold(found, limits),
         tuned=None if tuned is None else metrics.decisions(labels, tuned),
-        tuned_macro_f1=None
-        if tuned is None
-        else bootstrap.interval(bootstrap.macro_f1(labels, tuned), groups, seed=seed),
-        average_precision=_average_precision(scored, seed),
+        tuned_macro_f1=spread.get("tuned"),
+        average_precision=ranked.get("average_precision"),
         calibration=metrics.calibration(labels_of(scored), scores_of(scored)) if scored else None,
         always=metrics.always(labels),
+        precision=spread["precision"],
+        recall=spread.get("recall"),
+        f1=spread["f1"],
+        fpr=spread.get("fpr"),
+        ece=ranked.get("ece"),
+        always_average_precision=metrics.average_precision(labels, np.zeros(labels.size)),
     )
+
+
+def _of_decisions(found: Sequence[Answered], served: Bools, tuned: Bools | None, seed: int) -> dict[str, Interval]:
+    labels = labels_of(found)
+    figures = {
+        "macro_f1": bootstrap.macro_f1(labels, served),
+        "precision": bootstrap.precision(labels, served),
+        "f1": bootstrap.f1(labels, served),
+    }
+    if labels.any():
+        figures["recall"] = bootstrap.recall(labels, served)
+    if not labels.all():
+        figures["fpr"] = bootstrap.false_positives(labels, served)
+    if tuned is not None:
+        figures["tuned"] = bootstrap.macro_f1(labels, tuned)
+    return bootstrap.intervals(figures, [one.group for one in found], seed=seed)
+
+
+def _of_scores(scored: Sequence[Answered], seed: int) -> dict[str, Interval]:
+    if not scored:
+        return {}
+    labels, scores = labels_of(scored), scores_of(scored)
+    figures = {"ece": bootstrap.calibration_error(labels, scores)}
+    if metrics.average_precision(labels, scores) is not None:
+        figures["average_precision"] = bootstrap.average_precision(labels, scores)
+    return bootstrap.intervals(figures, [one.group for one in scored], seed=seed)
 
 
 def labels_of(found: Sequence[Answered]) -> Bools:
@@ -164,13 +204,6 @@ def _one_threshold(found: Sequence[Answered], limits: Mapping[str, float]) -> fl
     """Return the threshold that all these answers share; None where they have several."""
     used = {limits.get(one.name, limits[POOLED]) for one in found} if limits else set()
     return used.pop() if len(used) == 1 else None
-
-
-def _average_precision(scored: Sequence[Answered], seed: int) -> Interval | None:
-    labels, scores = labels_of(scored), scores_of(scored)
-    if metrics.average_precision(labels, scores) is None:
-        return None
-    return bootstrap.interval(bootstrap.average_precision(labels, scores), [one.group for one in scored], seed=seed)
 
 
 class Versus(Struct, frozen=True, kw_only=True):

@@ -23,9 +23,11 @@ from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.cases import Asked, asked, canonical_of
 from worker.train.evaluation.judging import Answered, Result, spread
 from worker.train.examples.format import MAX_CHARS
-from worker.train.policies.wordings import CONCEPTS
+from worker.train.policies.wordings import CONCEPTS, PARTS, TRAINING
 
 CITED: Final = "cited/"
+#: The same under policies of parts of concepts, which the sets' own sub-labels tell apart.
+CITED_PARTS: Final = "cited parts/"
 #: Categories of one policy in the check of what is cited.
 MAX_CATEGORIES: Final = 3
 
@@ -40,6 +42,7 @@ class Citation(Struct, frozen=True, kw_only=True):
         majority: share reached by citing the policy's category that is violated most often in training.
         linear: share reached by citing the category whose linear model scores highest.
         over_linear: ``right`` minus ``linear``, paired.
+        by_source: how many of the true positives each source has.
 
     """
 
@@ -49,6 +52,7 @@ class Citation(Struct, frozen=True, kw_only=True):
     majority: float
     linear: float
     over_linear: Interval
+    by_source: dict[str, int] = {}
 
 
 class Quotes(Struct, frozen=True, kw_only=True):
@@ -89,7 +93,9 @@ class Forced(Struct, frozen=True, kw_only=True):
     contradictory: float
 
 
-def citation_questions(rows: Sequence[Row], limit: int, method: ScoreMethod, seed: int) -> list[Asked]:
+def citation_questions(
+    rows: Sequence[Row], limit: int, method: ScoreMethod, seed: int, *, parts: bool = False
+) -> list[Asked]:
     """Ask for unsafe rows under two or three categories that are known for them, at least one of them not met.
 
     Args:
@@ -97,18 +103,20 @@ def citation_questions(rows: Sequence[Row], limit: int, method: ScoreMethod, see
         limit: for each source.
         method: of the score.
         seed: of the draw of categories.
+        parts: whether categories are parts of concepts, and no whole ones.
 
     """
+    words, prefix = (PARTS, CITED_PARTS) if parts else (CONCEPTS, CITED)
     found: Counter[str] = Counter()
     questions = []
     for row in rows:
-        known = sorted(key for key in row.known if key in CONCEPTS)
+        known = sorted(key for key in row.known if key in words)
         met, others = [key for key in known if row.known[key]], [key for key in known if not row.known[key]]
         if not met or not others or len(row.text) > MAX_CHARS or found[row.source] >= limit:
             continue
         found[row.source] += 1
         keys = _draw(random.Random(f"{seed}/{row.place}"), met, others)
-        questions.append(asked(row, canonical_of(keys), method, name=CITED + row.source, concept=" ".join(keys)))
+        questions.append(asked(row, canonical_of(keys), method, name=prefix + row.source, concept=" ".join(keys)))
     return questions
 
 
@@ -156,11 +164,12 @@ def citation(
         over_linear=bootstrap.interval(
             bootstrap.difference(bootstrap.share(right), bootstrap.share(linear)), groups, seed=seed
         ),
+        by_source=dict(sorted(Counter(one.source for one in hits).items())),
     )
 
 
 def _is_right(one: Answered, key: str) -> bool:
-    return CONCEPTS[key].ids[0] in one.right_ids
+    return TRAINING.words[key].ids[0] in one.right_ids
 
 
 def _linear(one: Answered, text: str, models: Mapping[str, Linear]) -> str:

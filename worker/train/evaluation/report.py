@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from worker.errors import UsageError
 from worker.records import ScoreMethod
+from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.fairness import Gap, Rate
 from worker.train.evaluation.following import Following
 from worker.train.evaluation.formats import Format, Repeated
@@ -65,8 +66,9 @@ class Report(Struct, frozen=True, kw_only=True):
     """The whole file. A part that was not asked for is empty or None; parts by method are by ``score_method``.
 
     ``unparsed_as_served`` counts over every question of the run. ``wording``: the rows of ``quality`` under
-    policies in words that no training policy has. ``quotes_free``: in the free calls of ``format``, where the
-    engine lets the model quote what it likes.
+    policies in words that no training policy has. ``swapped_ece``: the error of ``swapped_calibration`` with its
+    interval. ``citation_parts``: as ``citation``, under policies of parts of concepts. ``quotes_free``: in the free
+    calls of ``format``, where the engine lets the model quote what it likes.
     """
 
     facts: Facts
@@ -81,7 +83,9 @@ class Report(Struct, frozen=True, kw_only=True):
     repeated: dict[ScoreMethod, Repeated] = {}
     following: dict[ScoreMethod, dict[str, Following]] = {}
     swapped_calibration: dict[ScoreMethod, Calibration] = {}
+    swapped_ece: dict[ScoreMethod, Interval] = {}
     citation: dict[ScoreMethod, Citation] = {}
+    citation_parts: dict[ScoreMethod, Citation] = {}
     quotes: Quotes | None = None
     quotes_free: Quotes | None = None
     evidence: Evidence | None = None

@@ -32,7 +32,7 @@ from worker.train.evaluation.judging import (
 )
 from worker.train.evaluation.probe import Note, ProbedJudge, noting
 from worker.train.examples.format import OWN
-from worker.train.policies.following import pairs
+from worker.train.policies.following import KINDS, pairs
 from worker.train.policies.heldout import heldout_canonical
 
 Section = Literal["quality", "wording", "baseline", "format", "following", "reasoning", "fairness"]
@@ -40,6 +40,8 @@ SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
 #: Without a limit: pairs of each kind, rows of each source for citations, rows of free calls and repeats.
 _MANY: Final = 1_000_000
 _PAIRS: Final = 400
+#: Of each kind whose scores under exchanged policies are calibrated: together more than the pool that ECE asks for.
+SWAPPED_PAIRS: Final = 1_600
 _CITED: Final = 300
 _FORMAT: Final = 400
 _FORCED: Final = 400
@@ -206,33 +208,41 @@ class Evaluator:
         return Kept(reading=reading, judgement=structs.replace(judgement, reasoning=text))
 
     async def _following(self) -> None:
-        chosen = pairs(self._data.wide, random.Random(self._options.seed), self._limit(_PAIRS))
-        found, swapped = {}, {}
+        limits = {kind: self._limit(SWAPPED_PAIRS) for kind in KINDS if following.SWAPPED in kind}
+        chosen = pairs(self._data.wide, random.Random(self._options.seed), self._limit(_PAIRS), limits)
+        found, swapped, spread_of = {}, {}, {}
         for method in self._options.methods:
             judged = answers(await self._ask(f"following, {method}", following.questions(chosen, method)))
             found[method] = following.figures(following.put_together(chosen, judged), self._options.seed)
             swapped[method] = following.swapped_calibration(judged)
+            spread_of[method] = following.swapped_error(judged, self._options.seed)
         self.parts |= {
             "following": found,
             "swapped_calibration": {method: one for method, one in swapped.items() if one},
+            "swapped_ece": {method: one for method, one in spread_of.items() if one},
         }
 
     async def _reasoning(self) -> None:
         data, seed = self._data, self._options.seed
         own = await self._own_results("trace")
         rows = {row.place: row for row in data.rows}
-        cited = {}
-        for method in self._options.methods:
-            questions = reasoning.citation_questions(data.wide, self._limit(_CITED), method, seed)
-            judged = answers(await self._ask(f"citations, {method}", questions))
-            texts = {place: row.text for place, row in rows.items()}
-            cited[method] = reasoning.citation(judged, texts, data.models, data.violated, seed)
         self.parts |= {
-            "citation": {method: one for method, one in cited.items() if one},
+            "citation": await self._cited("citations", parts=False),
+            "citation_parts": await self._cited("citations of parts", parts=True),
             "quotes": reasoning.quotes(own, masked=self._judge.masks),
             "evidence": reasoning.evidence(own, rows, data.models.get("toxicity"), seed),
             "forced": await self._forced(own),
         }
+
+    async def _cited(self, section: str, *, parts: bool) -> dict[ScoreMethod, reasoning.Citation]:
+        data, seed = self._data, self._options.seed
+        texts = {row.place: row.text for row in data.rows}
+        found = {}
+        for method in self._options.methods:
+            questions = reasoning.citation_questions(data.wide, self._limit(_CITED), method, seed, parts=parts)
+            judged = answers(await self._ask(f"{section}, {method}", questions))
+            found[method] = reasoning.citation(judged, texts, data.models, data.violated, seed)
+        return {method: one for method, one in found.items() if one}
 
     async def _forced(self, own: Sequence[Result]) -> dict[str, reasoning.Forced]:
         found = {}
@@ -265,9 +275,11 @@ class Evaluator:
         chosen = spread(texts, rows or len(texts))
         for method in self._options.methods:
             terms = fairness.identity_questions(self._data.templates, per_term, method)
-            identity[method] = fairness.identity_gaps(answers(await self._ask(f"identity terms, {method}", terms)))
+            judged = answers(await self._ask(f"identity terms, {method}", terms))
+            identity[method] = fairness.identity_gaps(judged, seed=self._options.seed)
             benign = fairness.hard_questions(chosen, method)
-            hard[method] = fairness.hard_rates(answers(await self._ask(f"hard negatives, {method}", benign)))
+            judged = answers(await self._ask(f"hard negatives, {method}", benign))
+            hard[method] = fairness.hard_rates(judged, self._options.seed)
         self.parts |= {"identity": identity, "hard": hard}
 
 

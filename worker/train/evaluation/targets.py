@@ -29,7 +29,8 @@ _OVER_NAMES: Final = (EDITS, *WITH_CONTROL.values(), "violates_allowed_swapped")
 _CITED: Final = 0.8
 _UNPARSED: Final = 0.01
 _ECE: Final = 0.05
-_ECE_ROWS: Final = 4000
+#: So many scores are to be pooled.
+ECE_ROWS: Final = 4000
 _ECE_OF_A_SOURCE: Final = 0.08
 _GAP: Final = 0.1
 
@@ -101,6 +102,9 @@ def _reasoning(report: Report, method: ScoreMethod) -> Iterator[Target]:
     if method in report.citation:
         one = report.citation[method]
         found = f"{one.right}; the commonest category {one.majority:.3f}, a linear model {one.linear:.3f}"
+        if method in report.citation_parts:
+            part = report.citation_parts[method]
+            found += f"; of parts of concepts {part.right}, {part.majority:.3f}, {part.linear:.3f}"
         met = one.right.value >= _CITED
         yield Target(figure="right category cited", asked=f"at least {_CITED}", found=found, met=met)
     if report.quotes and report.quotes.verbatim is not None:
@@ -126,8 +130,8 @@ def _calibration(report: Report, method: ScoreMethod) -> Iterator[Target]:
         return
     table = report.quality[method]
     if pooled := table.pooled.calibration:
-        asked = f"at most {_ECE}, of {_ECE_ROWS} rows or more"
-        met = pooled.ece <= _ECE and pooled.rows >= _ECE_ROWS
+        asked = f"at most {_ECE}, of {ECE_ROWS} rows or more"
+        met = pooled.ece <= _ECE and pooled.rows >= ECE_ROWS
         yield Target(figure="ECE, pooled", asked=asked, found=_error(pooled), met=met)
     errors = {name: one.calibration for name, one in table.by_source.items() if one.calibration}
     if errors:

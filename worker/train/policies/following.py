@@ -1,39 +1,61 @@
 """Does a model follow the policy? Pairs of policies for one row, by what was changed. Pure, given a generator.
 
 In a flip the label changes with the policy; in a hold it stays. A pair counts only if every side is
-right. All words are held-out ones. The three ``_kept`` kinds are the controls of definition edits: the
+right. All words are held-out ones. The ``_kept`` kinds are the controls of definition edits: the
 definition changes just as in the flip, and the label stays, so that "it changed, so flip" is no answer.
+
+Definitions change places in two forms. ``definitions_swapped`` lists one name, whose definition becomes that of a
+concept that is not listed: the label flips. ``definitions_exchanged`` lists both names: the verdict stays unsafe, since
+both definitions are still there, and it is the violated category that flips, so what is cited must be right, too.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from worker.records import Label
-from worker.train.data.labels import PARTS, Sense, is_part, one
+from worker.train.data.labels import Sense, is_part, one
 from worker.train.data.rows import Row
+from worker.train.policies.fitting import (
+    OTHERS,
+    Case,
+    Finder,
+    any_label,
+    balanced,
+    either,
+    live_labels,
+    one_of_two,
+    parts_of,
+    two_concepts,
+    violating,
+)
 from worker.train.policies.heldout import WORDS
 from worker.train.policies.vocabulary import sentence
 from worker.train.policies.wording import NEVER, Entry, Wording, assemble, by_clauses, category
 
-FLIPS: Final = ("removed", "returned", "narrowed", "widened", "definitions_swapped", "violates_allowed_swapped")
+FLIPS: Final = (
+    "removed",
+    "returned",
+    "narrowed",
+    "widened",
+    "definitions_swapped",
+    "violates_allowed_swapped",
+    "definitions_exchanged",
+)
 HOLDS: Final = ("unrelated_removed", "renamed", "opaque", "reordered")
 #: Controls of the definition edits: the same edit, but the row's label stays.
-CONTROLS: Final = ("narrowed_kept", "widened_kept", "definitions_swapped_kept")
+CONTROLS: Final = ("narrowed_kept", "widened_kept", "definitions_swapped_kept", "definitions_exchanged_kept")
+#: Kinds in which the violated category is what flips or stays; the label is unsafe throughout.
+CITED: Final = ("definitions_exchanged", "definitions_exchanged_kept")
 KINDS: Final = (*FLIPS, *CONTROLS, *HOLDS)
 REORDERS: Final = 5
 _RETURNED: Final = "returned"
-_MAX_PARTS: Final = 2
-#: A label of a source is asked only if both values are there and each has such a share of the rows.
-_MIN_SHARE: Final = 0.02
-_OTHERS: Final = 2
 
 
 class Pair(Struct, frozen=True, kw_only=True):
@@ -41,7 +63,7 @@ class Pair(Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: one of ``KINDS``.
-        flip: whether the label changes.
+        flip: whether the label changes, or what is violated where ``cited``.
         row: the row; its labels tell every category of all the policies.
         before: the policy as it was.
         afters: the changed policy; several where the worst of them counts.
@@ -56,34 +78,28 @@ class Pair(Struct, frozen=True, kw_only=True):
     afters: tuple[Wording, ...]
     full: Wording | None = None
 
-
-class _Case(Struct, frozen=True, kw_only=True):
-    """A row, the concept that is edited, and what the edit brings in: another concept, or parts."""
-
-    row: Row
-    key: str
-    others: tuple[str, ...] = ()
-
     @property
-    def met(self) -> bool:
-        return self.row.known[self.key]
+    def cited(self) -> bool:
+        """Whether the violated category has to be cited, and no other."""
+        return self.kind in CITED
 
 
-def pairs(rows: Sequence[Row], rng: random.Random, limit: int) -> list[Pair]:
-    """Return up to ``limit`` pairs of each kind, in the order of ``KINDS``.
+def pairs(rows: Sequence[Row], rng: random.Random, limit: int, limits: Mapping[str, int] | None = None) -> list[Pair]:
+    """Return up to ``limit`` pairs of each kind, or as many as ``limits`` says of it.
 
     Where a kind has both labels before the change, there are as many of each; sources take turns, and
     within a source its concepts. Kinds that the rows' labels do not allow are left out.
     """
-    live = _live(rows)
+    live, limits = live_labels(rows), limits or {}
     made = []
     for kind, (find, build) in _makers().items():
         cases = [case for row in rows for case in find(row, live, rng)]
-        made += [_pair(kind, case, build(_Draft(rng, kind), case)) for case in _balanced(cases, rng, limit)]
+        chosen = balanced(cases, rng, limits.get(kind, limit))
+        made += [_pair(kind, case, build(_Draft(rng, kind), case)) for case in chosen]
     return made
 
 
-def _pair(kind: str, case: _Case, policies: Sequence[Wording]) -> Pair:
+def _pair(kind: str, case: Case, policies: Sequence[Wording]) -> Pair:
     before, *afters = policies
     full = afters.pop() if kind == _RETURNED else None
     return Pair(kind=kind, flip=kind in FLIPS, row=case.row, before=before, afters=tuple(afters), full=full)
@@ -101,98 +117,32 @@ def listed_baseline(pair: Pair) -> tuple[Label, ...]:
 
 
 def _by_name(wording: Wording, known: Mapping[str, bool]) -> Label:
-    keys = [WORDS.key_of_name.get(category.name, "") for category in wording.panel.categories]
-    return "unsafe" if any(known.get(key) for key in keys) else "safe"
+    return "unsafe" if _named(wording, known) else "safe"
 
 
-Live = frozenset[tuple[str, str]]
+def _named(wording: Wording, known: Mapping[str, bool]) -> tuple[str, ...]:
+    """Return the ids of the categories whose names stand for something that the row is."""
+    shown = wording.panel.categories
+    return tuple(one.id for one in shown if known.get(WORDS.key_of_name.get(one.name, "")))
 
 
-def _live(rows: Sequence[Row]) -> Live:
-    """Return the (source, concept) pairs whose rows have both labels."""
-    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for row in rows:
-        for key, value in row.known.items():
-            if not is_part(key):
-                counts[row.source, key][value] += 1
-    return frozenset(pair for pair, both in counts.items() if min(both) >= max(1, _MIN_SHARE * sum(both)))
+def right_labels(pair: Pair) -> tuple[Label, ...]:
+    """Return the right label under the policy as it was, and under each changed one."""
+    return tuple("unsafe" if any(wording.values(pair.row.known)) else "safe" for wording in (pair.before, *pair.afters))
 
 
-def _asked(row: Row, live: Live) -> list[str]:
-    return sorted(key for key in row.known if (row.source, key) in live)
+def right_ids(wording: Wording, known: Mapping[str, bool]) -> tuple[str, ...]:
+    """Return the ids of the categories that a row violates."""
+    shown = zip(wording.panel.categories, wording.values(known), strict=True)
+    return tuple(category.id for category, met in shown if met)
 
 
-Finder = Callable[[Row, Live, random.Random], Iterator[_Case]]
-
-
-def _any_label(row: Row, live: Live, rng: random.Random) -> Iterator[_Case]:
-    """Find the concepts that a row's source was labelled for, with others that the row is certainly not."""
-    for key in _asked(row, live):
-        safe = sorted(other for other, value in row.known.items() if not value and not is_part(other) and other != key)
-        yield _Case(row=row, key=key, others=tuple(rng.sample(safe, min(_OTHERS, len(safe)))))
-
-
-def _violating(row: Row, live: Live, rng: random.Random) -> Iterator[_Case]:
-    return (case for case in _any_label(row, live, rng) if case.met)
-
-
-def _parts(*, met: bool, has: bool) -> Finder:
-    """Find rows whose label of a concept is ``met``, and parts of it of which the row has one, or none."""
-
-    def find(row: Row, live: Live, rng: random.Random) -> Iterator[_Case]:
-        for key in _asked(row, live):
-            known = [part for part in PARTS.get(key, ()) if part in row.known]
-            sizes = range(1, min(_MAX_PARTS, len(known)) + 1)
-            sets = [parts for size in sizes for parts in itertools.combinations(known, size)]
-            fitting = [parts for parts in sets if any(row.known[part] for part in parts) is has]
-            if row.known[key] is met and fitting:
-                yield _Case(row=row, key=key, others=rng.choice(fitting))
-
-    return find
-
-
-def _two(wanted: Callable[[bool, bool], bool]) -> Finder:
-    """Find rows that know two concepts, at least one of which their source was labelled for.
-
-    ``wanted`` gets the values of the one that is listed and of the one that comes in.
-    """
-
-    def find(row: Row, live: Live, rng: random.Random) -> Iterator[_Case]:
-        asked, known = set(_asked(row, live)), row.known
-        concepts = sorted(key for key in known if not is_part(key))
-        two = itertools.permutations(concepts, 2)
-        found = [keys for keys in two if asked & set(keys) and wanted(known[keys[0]], known[keys[1]])]
-        if found:
-            key, other = rng.choice(found)
-            yield _Case(row=row, key=key, others=(other,))
-
-    return find
-
-
-def _either(*finders: Finder) -> Finder:
-    def find(row: Row, live: Live, rng: random.Random) -> Iterator[_Case]:
-        return itertools.chain.from_iterable(finder(row, live, rng) for finder in finders)
-
-    return find
-
-
-def _balanced(cases: Sequence[_Case], rng: random.Random, limit: int) -> list[_Case]:
-    """Choose as many of each label as there are of both, and let sources and concepts take turns."""
-    sides = [side for value in (True, False) if (side := [case for case in cases if case.met is value])]
-    share = min([limit // len(sides), *map(len, sides)]) if sides else 0
-    return [case for side in sides for case in _in_turns(side, rng)[:share]]
-
-
-def _in_turns(cases: Sequence[_Case], rng: random.Random) -> list[_Case]:
-    """Order cases so that sources take turns, and within a source its concepts."""
-    lines: dict[str, dict[str, list[_Case]]] = defaultdict(lambda: defaultdict(list))
-    for case in rng.sample(list(cases), len(cases)):
-        lines[case.row.source][case.key].append(case)
-    return _alternate([_alternate([mine[key] for key in sorted(mine)]) for _, mine in sorted(lines.items())])
-
-
-def _alternate(lines: Sequence[Sequence[_Case]]) -> list[_Case]:
-    return [case for turn in itertools.zip_longest(*lines) for case in turn if case is not None]
+def listed_is_right(pair: Pair) -> bool:
+    """Whether one who reads names alone gets every side of a pair right."""
+    if not pair.cited:
+        return listed_baseline(pair) == right_labels(pair)
+    known = pair.row.known
+    return all(_named(wording, known) == right_ids(wording, known) for wording in (pair.before, *pair.afters))
 
 
 class _Draft:
@@ -216,6 +166,14 @@ class _Draft:
         definition = f"{only} {WORDS.definition(self.rng, sense)}".strip()
         return Entry(category=category(category_id, name, definition), sense=sense)
 
+    def anew(self, entry: Entry) -> Entry:
+        """Return a category of one concept again: the id is opaque, and neither name nor definition is the earlier."""
+        earlier, words = entry.category, WORDS.words[entry.sense.any_of[0]]
+        names = [name for name in words.names if name != earlier.name]
+        texts = [text for text in _texts(words.definitions) if text not in earlier.definition]
+        made = category(self.free(), self.rng.choice(names), self.rng.choice(texts))
+        return Entry(category=made, sense=entry.sense)
+
     def free(self, wanted: str = "") -> str:
         """Return the id, or an opaque one if none is wanted or the policy has it already."""
         while not wanted or wanted in self.taken:
@@ -223,7 +181,7 @@ class _Draft:
         self.taken.add(wanted)
         return wanted
 
-    def unmet(self, case: _Case, least: int) -> list[Entry]:
+    def unmet(self, case: Case, least: int) -> list[Entry]:
         """Build categories that the row is certainly not in: other concepts, and topics to make up the number."""
         topics = self.rng.sample(WORDS.topics, max(0, least - len(case.others)))
         return [
@@ -239,45 +197,76 @@ class _Draft:
         place = self.rng.randint(0, len(others))
         return [*others[:place], entry, *others[place:]]
 
-    def edit(self, case: _Case, first: Sense, second: Sense) -> list[Wording]:
+    def both(self, case: Case) -> list[Entry]:
+        """Build a category of each of two concepts or parts, in any order."""
+        return self.rng.sample([self.entry(key) for key in (case.key, *case.others)], 2)
+
+    def edit(self, case: Case, first: Sense, second: Sense) -> list[Wording]:
         """Build one category twice: its id and name stay, and its definition asks for one sense, then another."""
         made = self.entry(case.key).category
         return [self.policy([self.defined(made.id, made.name, sense)]) for sense in (first, second)]
 
 
-def _removed(draft: _Draft, case: _Case) -> list[Wording]:
+def _texts(definitions: Sequence[str]) -> list[str]:
+    """Return definitions as policies have them."""
+    return [f"{text.rstrip('.')}." for text in definitions]
+
+
+def _removed(draft: _Draft, case: Case) -> list[Wording]:
     others = draft.unmet(case, 1)
     return [draft.policy(draft.among(draft.entry(case.key), others)), draft.policy(others)]
 
 
-def _returned(draft: _Draft, case: _Case) -> list[Wording]:
-    """Bring a category back into a policy that had lost it, with an opaque id; the full policy comes last."""
-    others = draft.unmet(case, 1)
-    full = draft.policy(draft.among(draft.entry(case.key), others))
-    back = _changed(draft.entry(case.key), id=draft.free())
-    return [draft.policy(others), draft.policy(draft.among(back, others)), full]
+def _returned(draft: _Draft, case: Case) -> list[Wording]:
+    """Bring a category back into a policy that had lost it; the full policy comes last.
+
+    It has an opaque id, stands in another place, and has another name and definition than it had.
+    """
+    others, first = draft.unmet(case, 1), draft.entry(case.key)
+    was, is_now = draft.rng.sample(range(len(others) + 1), 2)
+    full = [*others[:was], first, *others[was:]]
+    back = [*others[:is_now], draft.anew(first), *others[is_now:]]
+    return [draft.policy(others), draft.policy(back), draft.policy(full)]
 
 
 def _changed(entry: Entry, **fields: str) -> Entry:
     return msgspec.structs.replace(entry, category=msgspec.structs.replace(entry.category, **fields))
 
 
-def _narrowed(draft: _Draft, case: _Case) -> list[Wording]:
+def _narrowed(draft: _Draft, case: Case) -> list[Wording]:
     return draft.edit(case, one(case.key), Sense(case.others))
 
 
-def _widened(draft: _Draft, case: _Case) -> list[Wording]:
+def _widened(draft: _Draft, case: Case) -> list[Wording]:
     """Widen parts to the whole, or a concept by another one."""
     if is_part(case.others[0]):
         return draft.edit(case, Sense(case.others), one(case.key))
     return draft.edit(case, one(case.key), Sense((case.key, *case.others)))
 
 
-def _definitions_swapped(draft: _Draft, case: _Case) -> list[Wording]:
+def _definitions_swapped(draft: _Draft, case: Case) -> list[Wording]:
     return draft.edit(case, one(case.key), one(case.others[0]))
 
 
-def _clauses_swapped(draft: _Draft, case: _Case) -> list[Wording]:
+def _definitions_exchanged(draft: _Draft, case: Case) -> list[Wording]:
+    """List two names, and exchange their definitions."""
+    two = draft.both(case)
+    first, second = (entry.category.definition for entry in two)
+    after = [
+        msgspec.structs.replace(_changed(entry, definition=text), sense=other.sense)
+        for entry, text, other in zip(two, (second, first), reversed(two), strict=True)
+    ]
+    return [draft.policy(two), draft.policy(after)]
+
+
+def _definitions_reworded(draft: _Draft, case: Case) -> list[Wording]:
+    """List two names, and define each anew: as much changes as in an exchange, and nothing moves."""
+    two = draft.both(case)
+    after = [_changed(entry, definition=draft.anew(entry).category.definition) for entry in two]
+    return [draft.policy(two), draft.policy(after)]
+
+
+def _clauses_swapped(draft: _Draft, case: Case) -> list[Wording]:
     """Let what violates and what is allowed change places; nothing else says what the category asks."""
     rng, sense = draft.rng, one(case.key)
     inside = (sentence(WORDS.definition(rng, sense)), sense)
@@ -289,14 +278,14 @@ def _clauses_swapped(draft: _Draft, case: _Case) -> list[Wording]:
     ]
 
 
-def _unrelated_removed(draft: _Draft, case: _Case) -> list[Wording]:
+def _unrelated_removed(draft: _Draft, case: Case) -> list[Wording]:
     others = draft.unmet(case, 1)
     full = draft.among(draft.entry(case.key), others)
     gone = draft.rng.choice(others)
     return [draft.policy(full), draft.policy([entry for entry in full if entry is not gone])]
 
 
-def _renamed(draft: _Draft, case: _Case) -> list[Wording]:
+def _renamed(draft: _Draft, case: Case) -> list[Wording]:
     made = draft.entry(case.key)
     names = [name for name in WORDS.words[case.key].names if name != made.category.name]
     full = draft.among(made, draft.unmet(case, 0))
@@ -304,7 +293,7 @@ def _renamed(draft: _Draft, case: _Case) -> list[Wording]:
     return [draft.policy(full), draft.policy([renamed if entry is made else entry for entry in full])]
 
 
-def _opaque(draft: _Draft, case: _Case) -> list[Wording]:
+def _opaque(draft: _Draft, case: Case) -> list[Wording]:
     full = draft.among(draft.entry(case.key), draft.unmet(case, 0))
     ids = [draft.free() for _ in full]
     hidden = [
@@ -314,32 +303,34 @@ def _opaque(draft: _Draft, case: _Case) -> list[Wording]:
     return [draft.policy(full), draft.policy(hidden)]
 
 
-def _reordered(draft: _Draft, case: _Case) -> list[Wording]:
-    full = draft.among(draft.entry(case.key), draft.unmet(case, _OTHERS))
+def _reordered(draft: _Draft, case: Case) -> list[Wording]:
+    full = draft.among(draft.entry(case.key), draft.unmet(case, OTHERS))
     orders = list(itertools.permutations(full))[1:]
     return [draft.policy(full), *map(draft.policy, draft.rng.sample(orders, REORDERS))]
 
 
-def _makers() -> dict[str, tuple[Finder, Callable[[_Draft, _Case], list[Wording]]]]:
+def _makers() -> dict[str, tuple[Finder, Callable[[_Draft, Case], list[Wording]]]]:
     """Return for each kind which rows it takes, and how the policies are built."""
     return {
-        "removed": (_violating, _removed),
-        "returned": (_violating, _returned),
-        "narrowed": (_parts(met=True, has=False), _narrowed),
+        "removed": (violating, _removed),
+        "returned": (violating, _returned),
+        "narrowed": (parts_of(met=True, has=False), _narrowed),
         "widened": (
-            _either(_parts(met=True, has=False), _two(lambda listed, other: other and not listed)),
+            either(parts_of(met=True, has=False), two_concepts(lambda listed, other: other and not listed)),
             _widened,
         ),
-        "definitions_swapped": (_two(lambda listed, other: listed != other), _definitions_swapped),
-        "violates_allowed_swapped": (_any_label, _clauses_swapped),
-        "narrowed_kept": (_parts(met=True, has=True), _narrowed),
+        "definitions_swapped": (two_concepts(lambda listed, other: listed != other), _definitions_swapped),
+        "violates_allowed_swapped": (any_label, _clauses_swapped),
+        "narrowed_kept": (parts_of(met=True, has=True), _narrowed),
         "widened_kept": (
-            _either(_parts(met=False, has=False), _two(lambda listed, other: not listed and not other)),
+            either(parts_of(met=False, has=False), two_concepts(lambda listed, other: not listed and not other)),
             _widened,
         ),
-        "definitions_swapped_kept": (_two(lambda listed, other: listed == other), _definitions_swapped),
-        "unrelated_removed": (_any_label, _unrelated_removed),
-        "renamed": (_any_label, _renamed),
-        "opaque": (_any_label, _opaque),
-        "reordered": (_any_label, _reordered),
+        "definitions_swapped_kept": (two_concepts(lambda listed, other: listed == other), _definitions_swapped),
+        "unrelated_removed": (any_label, _unrelated_removed),
+        "renamed": (any_label, _renamed),
+        "opaque": (any_label, _opaque),
+        "reordered": (any_label, _reordered),
+        "definitions_exchanged": (one_of_two, _definitions_exchanged),
+        "definitions_exchanged_kept": (one_of_two, _definitions_reworded),
     }
