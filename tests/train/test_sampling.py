@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.rl_runs import small_recipe, small_rows
+from tests.support.train_rows import some_rows
 from worker.errors import TrainError
 from worker.policy.model import EffectiveCategory, Panel
 from worker.train.rl.problems import Problem
@@ -49,7 +50,8 @@ async def test_traces_of_a_model(sft_folder: Path, start: Start, tmp_path: Path)
 
 def _problem() -> Problem:
     category = EffectiveCategory(scope="t", id="U7", name="Hate")
-    return Problem(ids=(1, 2), panel=Panel(categories=(category,)), expected="unsafe", cited=("U7",), benign=False)
+    panel, row = Panel(categories=(category,)), some_rows(1)[0]
+    return Problem(ids=(1, 2), panel=panel, expected="unsafe", cited=("U7",), benign=False, row=row)
 
 
 def test_the_shortest_accepted_answer_is_kept(start: Start) -> None:

@@ -85,8 +85,11 @@ def sft(
 
 
 def _train(recipe: Recipe, *, resume: bool) -> None:
-    from worker.train.sft import train  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.release.canaries import COUNT  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.sft import train  # noqa: PLC0415 - the same
 
+    if recipe.canaries < COUNT and not recipe.max_rows:
+        _say(f"fewer than {COUNT} canaries: an export will refuse this run, for its extraction test is no full one")
     train(recipe, resume=resume, say=_say)
     typer.echo(f"done; export it: rsafe train sft --export-only {recipe.out} --out build/model")
 
@@ -95,8 +98,8 @@ def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds to import
 
     from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
-    from worker.train.release.attach import learnt  # noqa: PLC0415 - the same
     from worker.train.release.export import Trained, document, export, extract, measure  # noqa: PLC0415 - the same
+    from worker.train.release.history import learnt  # noqa: PLC0415 - the same
 
     torch.set_num_threads(recipe.threads)
     trained = Trained(runs[0], runs[1:])
@@ -109,7 +112,8 @@ def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     rows = [sample.row for sample in ready.train]
     measured = measure(trained, ready, dev_rows)
     _say("trying to get training texts and canaries back out of it")
-    document(trained, recipe.out, measured, learnt(rows), extract(recipe.out, rows, trained.canaries()))
+    found = extract(recipe.out, rows, trained.canaries(), trial=trained.trial)
+    document(trained, recipe.out, measured, learnt(rows), found)
     _say(f"figures in {recipe.out / 'README.md'}")
 
 
