@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +11,12 @@ import orjson
 import torch
 
 from tests.support.train_rows import some_ready, some_recipe, some_rows, some_samples, some_tokenizer
-from worker.train.rl.problems import Rows
+from worker.judge.prompt import Text, verdict_opening
+from worker.train.examples.format import answer
+from worker.train.rl.problems import Asker, Rows, problems
 from worker.train.rl.recipes import GrpoRecipe, load_recipe
+from worker.train.rl.start import Start
+from worker.train.rl.traces import Head, Trace, trace_of, write_traces
 from worker.train.sft import TOKENIZER_FILE, Run
 
 SFT_STEPS: Final = 800
@@ -60,3 +65,16 @@ def small_recipe(**changes: Any) -> GrpoRecipe:
         "threads": 1,
     }
     return msgspec.structs.replace(load_recipe("small-cpu"), **(short | changes))
+
+
+def right_traces(start: Start, path: Path, count: int, rows: Rows | None = None) -> list[Trace]:
+    """Write a file of right answers to prompts of made-up rows, as sampling a model that knows them would."""
+    asker = Asker(start.tokens, start.template, reasoning=True)
+    found, rng = rows or small_rows(), random.Random(1)
+    kept = []
+    for problem in problems(found.train, found.sets, asker, small_recipe(max_prompt_tokens=4096), count, rng):
+        said = [Text(f"so {problem.expected}."), *verdict_opening(start.template)]
+        ids = start.tokens.encode([*said, *answer(start.template, problem.expected, problem.cited)])
+        kept.append(trace_of(problem, ids))
+    write_traces(path, Head(model="made", prompts=start.prompts(), recipe="small-cpu", seed=1), kept)
+    return kept

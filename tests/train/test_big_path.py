@@ -14,10 +14,14 @@ import orjson
 import pytest
 from safetensors.torch import load_file
 
-from tests.support.rl_runs import write_rows
+from tests.support.rl_runs import right_traces, write_rows
 from tests.support.source_tree import ROOT
 from tests.support.tiny_model import CHAT_TEMPLATE, save_model
+from worker.judge.papers import read_papers
+from worker.train.release.history import of_model
 from worker.train.rl.recipes import GrpoRecipe, load_recipe
+from worker.train.rl.start import open_start
+from worker.train.rl.traces import read_traces
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -50,6 +54,44 @@ def _toml(recipe: GrpoRecipe, path: Path) -> Path:
     return path
 
 
+#: Enough updates for a random model to write the format most of the time, in half a minute.
+LEARNT: Final = (
+    "epochs = 99.0\nmax_steps = 60\nlearning_rate = 3e-3\nbatch = 8\nmicro_batch = 8\nsave_steps = 20\nthreads = 1\n"
+)
+
+
+@pytest.mark.long
+def test_from_traces_to_reinforced_alignment(tmp_path: Path) -> None:
+    """Traces, supervised training, sampling from what came out, and alignment of it: one chain of model folders.
+
+    A random model earns no trace, so the first file is written by us; then the model writes its own. Rollouts are the
+    model's own, for those of the engine are in the other test.
+    """
+    base = save_model(tmp_path / "Qwen2.5-tiny", CHAT_TEMPLATE)
+    (base / "rsafe.toml").unlink()
+    right_traces(open_start(base, tmp_path), tmp_path / "traces.jsonl", 48)
+    (tmp_path / "learn.toml").write_text(LEARNT, encoding="utf-8")
+    short: dict[str, Any] = {"rollout": "transformers", "prompts": 16, "prompts_per_step": 16, "micro_batch": 16}
+    short |= {"max_response_tokens": 48, "max_steps": 1, "eval_prompts": 0}
+    recipe = msgspec.structs.replace(load_recipe("paper-7b"), **(SHRUNK | short))
+    told = ("--recipe", _toml(recipe, tmp_path / "shrunk.toml"), "--data", write_rows(tmp_path / "rows.jsonl"))
+
+    tuning = ("--traces", tmp_path / "traces.jsonl", "--recipe", tmp_path / "learn.toml", "--out", tmp_path / "sft")
+    assert "train step 60/60" in _rsafe("train", "sft", "--from", base, *tuning)
+    tuned = tmp_path / "sft" / "model"
+    assert "prompts have an accepted answer" in _rsafe(
+        "train", "sample", "--from", tuned, *told, "--out", tmp_path / "own.jsonl"
+    )
+    assert read_traces(tmp_path / "own.jsonl", open_start(tuned, tmp_path)).kept
+    assert "train step 1/1" in _rsafe("train", "grpo", "--from", tuned, *told, "--out", tmp_path / "rl")
+
+    (line,) = (orjson.loads(line) for line in (tmp_path / "rl" / "grpo.jsonl").read_bytes().splitlines())
+    assert line["reward"] > 0, "what supervised training taught is what alignment begins with"
+    aligned = tmp_path / "rl" / "model"
+    assert [("traces", 60), ("grpo", 1)] == [(stage.kind, stage.updates) for stage in of_model(aligned).stages]
+    assert read_papers(aligned).missing == ()
+
+
 @pytest.mark.long
 def test_from_rows_to_a_verdict(tmp_path: Path) -> None:
     """Data, rollout, reward, update, checkpoint, resume, export, serve, judge: none needs more than a bigger model."""
@@ -68,6 +110,7 @@ def test_from_rows_to_a_verdict(tmp_path: Path) -> None:
     assert all(line["grad_norm"] > 0 for line in steps), "the entropy bonus alone moves it: random answers earn nothing"
     model = tmp_path / "run" / "model"
     before, after = load_file(base / "model.safetensors"), load_file(model / "model.safetensors")
+    assert read_papers(model).missing == ()
     assert any(not after[name].float().equal(weight.bfloat16().float()) for name, weight in before.items())
 
     options = ("--set", "reasoning_max_tokens=24", "--set", "max_num_seqs=4")

@@ -18,16 +18,21 @@ from transformers import AutoModelForCausalLM
 from trl import GRPOTrainer
 
 from tests.support.rl_runs import SFT_STEPS, small_recipe, small_rows
+from worker.commands.model_checks import paper_checks
 from worker.config import Settings
 from worker.errors import TrainError
 from worker.judge.folder import find_model
+from worker.judge.papers import read_papers
 from worker.judge.template import load_template
 from worker.judge.tokens import Tokens
 from worker.train.model import checkpoint
-from worker.train.release.export import Trained, export
+from worker.train.release.coverage import counts
+from worker.train.release.export import Trained, document, export
+from worker.train.release.history import learnt, of_model, of_run
 from worker.train.rl import grpo
 from worker.train.rl.problems import Asker, problems
 from worker.train.rl.recipes import GrpoRecipe
+from worker.train.rl.runs import Say
 from worker.train.rl.start import open_start
 from worker.train.sft import Run
 
@@ -55,7 +60,7 @@ Align = Callable[..., Path]
 def align(sft_folder: Path) -> Align:
     """Run GRPO from the small network into a folder."""
 
-    def run(out: Path, *, resume: bool = False, say: grpo.Say = lambda _: None, **changes: Any) -> Path:
+    def run(out: Path, *, resume: bool = False, say: Say = lambda _: None, **changes: Any) -> Path:
         job = grpo.Job(recipe=small_recipe(**changes), source=sft_folder, out=out, resume=resume)
         return grpo.train(job, small_rows(), say)
 
@@ -118,6 +123,47 @@ def test_what_is_left_can_be_served_and_exported(aligned: Path, sft_folder: Path
     assert SFT_STEPS + 6 == trained.progress["step"]
     assert "small-cpu" == trained.recipe()["grpo"]["name"]
     assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
+def test_what_is_left_has_its_papers(aligned: Path, sft_folder: Path, tmp_path: Path) -> None:
+    """Licences, coverage, card and mark stand beside the result, and an export's card names the same updates."""
+    folder, trained = aligned / "model", Trained(aligned)
+    export(trained, tmp_path / "model")
+    document(trained, tmp_path / "model", {}, learnt([sample.row for sample in small_rows().train]))
+    cards = [(where / "README.md").read_text(encoding="utf-8") for where in (folder, tmp_path / "model")]
+    found = {check.name: check.result for check in paper_checks(folder)}
+
+    assert read_papers(folder).commercial is True
+    assert ("ok", "ok", "warning") == tuple(found[f"model {name}"] for name in ("licence", "digits", "extraction"))
+    assert "Davidson" in (folder / "NOTICE").read_text(encoding="utf-8")
+    for card in cards:
+        assert f"small-cpu` from `{sft_folder.name}`: 6 updates of 8 prompts by 4 answers" in card
+    assert "trained from scratch and then on" in cards[0]
+    assert "`rsafe train sft --max-minutes" in cards[1]
+
+
+def test_the_papers_count_what_was_asked(align: Align, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all prompts that were drawn those of the updates, across a resumed run as well."""
+    places: set[str] = set()
+    rollout = grpo.Desk.rollout
+
+    def noted(desk: grpo.Desk, keys: list[str], trainer: Any) -> dict[str, Any]:
+        places.update(desk._problems[key].row.place for key in keys)
+        return rollout(desk, keys, trainer)
+
+    monkeypatch.setattr(grpo.Desk, "rollout", noted)
+    align(tmp_path, max_steps=2, eval_prompts=0, save_steps=1)
+    align(tmp_path, max_steps=3, eval_prompts=0, save_steps=1, resume=True)
+    history = of_model(tmp_path / "model")
+
+    assert of_run(tmp_path) == history
+    assert (3, 3 * 8, len(places)) == (
+        history.stages[0].updates,
+        history.stages[0].examples,
+        history.stages[0].rows,
+    )
+    rows = [sample.row for sample in small_rows().train if sample.row.place in places]
+    assert counts(rows) == history.learnt.rows
 
 
 def test_a_resumed_run_is_the_one_that_never_stopped(align: Align, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.support.study_rows import made_result, study_rows, tiny_study
 from worker.errors import TrainError
 from worker.train.model import checkpoint
 from worker.train.rl import grpo
+from worker.train.rl.runs import CHECKPOINTS
 from worker.train.study import made_by, results, rows
 from worker.train.study.plan import SETTINGS, Arm
 from worker.train.study.run import Place, Runner
@@ -151,7 +152,7 @@ def test_reinforced_updates_go_on_too(whole: Runner, tmp_path: Path) -> None:
 
     assert not parts.go(Steps(1), lambda _: None)
     assert STUDY.update_chunk == parts.done()
-    (tmp_path / grpo.CHECKPOINTS / "checkpoint-99").mkdir()
+    (tmp_path / CHECKPOINTS / "checkpoint-99").mkdir()
     assert parts.go(lambda: False, lambda _: None)
     assert STUDY.updates == parts.done()
     log = [orjson.loads(line) for line in (tmp_path / grpo.LOG_FILE).read_bytes().splitlines()]

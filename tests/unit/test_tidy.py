@@ -63,7 +63,7 @@ SEAMS: Final[dict[str, frozenset[str]]] = {
             "worker.train.release.calibrate",
         }
     ),
-    "trl": frozenset({"worker.train.rl.grpo"}),
+    "trl": frozenset({"worker.train.rl.grpo", "worker.train.sft_traces"}),
     "typer": frozenset({"worker.cli", "worker.docs", "worker.commands"}),
     "yaml": frozenset({"worker.schemas.asyncapi"}),
     "cyclonedx": frozenset({"worker.supply.sbom"}),

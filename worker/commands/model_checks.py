@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from worker.judge.papers import Papers
 
 _SHORT: Final = 12
+_SHOWN: Final = 3
 
 
 def model_checks(settings: Settings) -> Iterator[Check]:
@@ -34,7 +35,7 @@ def model_checks(settings: Settings) -> Iterator[Check]:
 
 
 def paper_checks(folder: Path) -> Iterator[Check]:
-    """Look at calibration, coverage, licence and card of a model folder."""
+    """Look at calibration, coverage, licence, card, vocabulary and extraction test of a model folder."""
     from worker.judge.papers import read_papers  # noqa: PLC0415 - as below
 
     try:
@@ -46,6 +47,8 @@ def paper_checks(folder: Path) -> Iterator[Check]:
     yield _calibration(papers.calibration)
     yield _coverage(papers.coverage)
     yield _licence(papers)
+    yield _digits(folder)
+    yield _extraction(folder)
 
 
 def _model(settings: Settings) -> str:
@@ -116,12 +119,51 @@ def _coverage(coverage: Coverage | None) -> Check:
 
 
 def _licence(papers: Papers) -> Check:
+    from worker.judge.papers import COMMERCIAL  # noqa: PLC0415 - as below
+
     if papers.commercial is False:
         text = "trained on rows that forbid commercial use; NOTICE in the folder names them"
         return Check(name="model licence", result="warning", detail=text)
     if papers.missing:
         text = f"the folder has no {' and no '.join(papers.missing)}; look where the model comes from"
         return Check(name="model licence", result="warning", detail=text)
-    return Check(
-        name="model licence", result="ok", detail="NOTICE and README.md in the folder say what it was made from"
-    )
+    if papers.commercial is None:
+        text = f"config.json has no {COMMERCIAL!r}, so nothing says whether its rows forbid commercial use; see NOTICE"
+        return Check(name="model licence", result="warning", detail=text)
+    text = "NOTICE and README.md in the folder say what it was made from; no row of it forbids commercial use"
+    return Check(name="model licence", result="ok", detail=text)
+
+
+def _digits(folder: Path) -> Check:
+    from worker.train.release.limits import digit_tokens, vocabulary  # noqa: PLC0415 - for this check alone
+
+    try:
+        found = digit_tokens(vocabulary(folder))
+    except WorkerError as error:
+        return Check(name="model digits", result="failed", detail=str(error))
+    if found:
+        text = (
+            f"{len(found)} tokens hold two or more digits ({', '.join(found[:_SHOWN])}), so a number of training can "
+            "stand whole in the vocabulary; `rsafe train` exports no tokenizer of its own with any"
+        )
+        return Check(name="model digits", result="warning", detail=text)
+    return Check(name="model digits", result="ok", detail="no token holds two digits or more")
+
+
+def _extraction(folder: Path) -> Check:
+    from worker.train.release.given_back import NEEDED, counted, read_report  # noqa: PLC0415 - as above
+
+    try:
+        report = read_report(folder)
+    except WorkerError as error:
+        return Check(name="model extraction", result="failed", detail=str(error))
+    if report is None:
+        text = "not tested: nothing says whether it gives texts of its training back word for word"
+        return Check(name="model extraction", result="warning", detail=text)
+    canaries, texts = counted(report.tried)
+    said = f"{report.leaks} of {canaries} canaries and {texts} training texts came back word for word"
+    if report.leaks:
+        return Check(name="model extraction", result="failed", detail=f"{said}; do not serve it, train it again")
+    if not report.full:
+        return Check(name="model extraction", result="warning", detail=f"{said}; that is no full test: {NEEDED}")
+    return Check(name="model extraction", result="ok", detail=said)

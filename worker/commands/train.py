@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from worker.commands import calibrate, train_data, train_grpo, train_study
+from worker.commands import calibrate, train_data, train_grpo, train_study, train_traces
 from worker.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ def _group() -> None:
 
 @app.command(
     epilog="Example: rsafe train sft --data ../shared/data --out build/run --max-minutes 60; "
-    "then rsafe train sft --export-only build/run --out build/model"
+    "then rsafe train sft --export-only build/run --out build/model; "
+    "a model that is there: rsafe train sft --from MODEL --traces build/traces.jsonl --out build/tuned"
 )
 def sft(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder of the run, or of the exported model with --export-only.")],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Budget; with --resume, so many more.")] = 60,
@@ -57,8 +59,14 @@ def sft(
         list[Path] | None, typer.Option(help="With --export-only: another state of that run, to take the mean of.")
     ] = None,
     dev_rows: Annotated[int, typer.Option(min=1, help="Dev rows of each set and category to measure.")] = 300,
+    source: train_traces.Source = None,
+    traces: train_traces.TraceFile = None,
+    settings: train_traces.Told = None,
 ) -> None:
-    """Train from scratch on a budget of minutes, or export a checkpoint as a model folder."""
+    """Train from scratch on a budget of minutes, export a checkpoint, or train a model on kept traces (--from)."""
+    if train_traces.wanted(context) and source and traces:
+        train_traces.tune(source, traces, settings, context)
+        return
     if average and not export_only:
         text = "--average takes the mean of states that are exported; give --export-only, too"
         raise UsageError(text)
@@ -85,8 +93,11 @@ def sft(
 
 
 def _train(recipe: Recipe, *, resume: bool) -> None:
-    from worker.train.sft import train  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.release.canaries import COUNT  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.sft import train  # noqa: PLC0415 - the same
 
+    if recipe.canaries < COUNT and not recipe.max_rows:
+        _say(f"fewer than {COUNT} canaries: an export will refuse this run, for its extraction test is no full one")
     train(recipe, resume=resume, say=_say)
     typer.echo(f"done; export it: rsafe train sft --export-only {recipe.out} --out build/model")
 
@@ -95,8 +106,8 @@ def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds to import
 
     from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
-    from worker.train.release.attach import learnt  # noqa: PLC0415 - the same
     from worker.train.release.export import Trained, document, export, extract, measure  # noqa: PLC0415 - the same
+    from worker.train.release.history import learnt  # noqa: PLC0415 - the same
 
     torch.set_num_threads(recipe.threads)
     trained = Trained(runs[0], runs[1:])
@@ -109,7 +120,8 @@ def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     rows = [sample.row for sample in ready.train]
     measured = measure(trained, ready, dev_rows)
     _say("trying to get training texts and canaries back out of it")
-    document(trained, recipe.out, measured, learnt(rows), extract(recipe.out, rows, trained.canaries()))
+    found = extract(recipe.out, rows, trained.canaries(), trial=trained.trial)
+    document(trained, recipe.out, measured, learnt(rows), found)
     _say(f"figures in {recipe.out / 'README.md'}")
 
 

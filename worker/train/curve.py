@@ -50,3 +50,22 @@ _GRPO_LINES: Final = (
     ("dev", "accuracy", "o-"),
     ("dev", "false_positives", "s--"),
 )
+
+
+def draw_traces(log: Path, picture: Path) -> None:
+    """Draw what training on traces says: loss and token accuracy, of traces that are learnt and of those kept back."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, only needed here
+
+    lines = [orjson.loads(line) for line in log.read_bytes().splitlines()]
+    figure = Figure(figsize=(7, 4))
+    axis = figure.subplots()
+    other = axis.twinx()
+    for place, name, color in ((axis, "loss", "tab:blue"), (other, "token_accuracy", "tab:orange")):
+        for part, style in (("train", "-"), ("dev", "o--")):
+            found = [(line["step"], line[name]) for line in lines if line["part"] == part and name in line]
+            place.plot([step for step, _ in found], [value for _, value in found], style, color=color, label=part)
+    axis.set(xlabel="step", ylabel="loss (blue)", title=log.parent.name)
+    axis.legend(title="traces")
+    other.set(ylabel="share of tokens foreseen (orange)", ylim=(0, 1.02))
+    figure.tight_layout()
+    figure.savefig(picture, dpi=110)

@@ -36,6 +36,8 @@ from worker.train.model import checkpoint, circuits, network, start
 from worker.train.model.checkpoint import Progress
 from worker.train.model.heads import Heads, told_loss
 from worker.train.recipe import Ready, Recipe, make_ready, with_teacher
+from worker.train.release import history
+from worker.train.release.history import History, learnt
 
 TOKENIZER_FILE: Final = "tokenizer.raw.json"
 LOG_FILE: Final = "progress.jsonl"
@@ -298,6 +300,7 @@ def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
     (recipe.out / "recipe.json").write_bytes(orjson.dumps(_plain(recipe), option=orjson.OPT_INDENT_2))
     say("reading the data sets")
     ready = make_ready(recipe)
+    history.write(recipe.out, History(learnt=learnt([sample.row for sample in ready.train])))
     if recipe.teaching.gold < 1:
         say("fitting the linear teachers")
         ready = with_teacher(ready)

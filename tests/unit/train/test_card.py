@@ -15,13 +15,16 @@ from tests.support.papers import band, card_facts, method, save_calibration, thr
 from tests.support.reports import evaluation, facts
 from tests.support.tiny_model import save_tokenizer
 from tests.support.train_rows import some_rows
+from worker.errors import TrainError
 from worker.judge.coverage import load_coverage, unevaluated
 from worker.judge.papers import read_papers
 from worker.train.data.sources import SOURCES
 from worker.train.data.taxonomy import MINORS, RSAFE
 from worker.train.policies.wordings import CONCEPTS
-from worker.train.release.attach import Learnt, attach_targets, key_of, learnt, write_card, write_papers
+from worker.train.release.attach import attach_targets, key_of, write_card, write_papers
 from worker.train.release.coverage import Count, counts, coverage, measured_counts, with_tests
+from worker.train.release.history import History, Learnt, Stage, learnt, of_model, of_run, write
+from worker.train.rl.recipes import load_recipe
 
 FORBIDS = next(key for key, source in SOURCES.items() if not source.commercial)
 
@@ -134,10 +137,94 @@ def test_the_card_shows_the_calibration(tmp_path: Path) -> None:
 def test_the_card_shows_what_was_given_back(tmp_path: Path) -> None:
     """Secrets tried and secrets that came back."""
     report = {"tried": {"canary: words": 25, "training text": 200}, "given_back": {}, "likeliest": 2e-7}
-    text = _written(tmp_path, extraction=report | {"draws": 100, "chance": 0.1})
+    text = _written(tmp_path, extraction=report | {"draws": 100, "chance": 0.1, "full": True})
+    trial = _written(tmp_path, extraction=report | {"draws": 100, "chance": 0.1, "full": False})
 
     assert "Of 225 secrets (25 x canary: words, 200 x training text), 0 come back" in text
     assert "2.0e-07" in text
+    assert "no full test" not in text
+    assert "**This was no full test**: a full one looks for 50 canaries and 200 training texts" in trial
+
+
+_GRPO = Stage(
+    kind="grpo",
+    start="build/run",
+    recipe=msgspec.to_builtins(load_recipe("small-cpu")),
+    updates=300,
+    examples=4_800,
+    rows=3_912,
+)
+
+
+def test_the_card_names_every_stage(tmp_path: Path) -> None:
+    """Of an export, what followed its first training: updates, prompts, rate, rows."""
+    text = _written(tmp_path, stages=[msgspec.to_builtins(_GRPO)])
+
+    assert "`rsafe train sft --max-minutes 1 --seed 1 --threads 1`" in text
+    assert "1. `rsafe train grpo --recipe small-cpu` from `build/run`: 300 updates of 16 prompts by 4 answers" in text
+    assert "learning rate 3e-05, KL weight 0.01; 4,800 prompts of 3,912 rows, seed 1." in text
+
+
+def test_a_checkpoint_of_others_that_was_trained_on(tmp_path: Path) -> None:
+    """It is no demonstration from scratch: the card says what it goes back to, and that its licence holds."""
+    save_tokenizer(tmp_path)
+    facts = {"base": "Qwen2.5-7B", "stages": [msgspec.to_builtins(_GRPO)], "masked": False, "digit_tokens": 3}
+    whole = {key: one for key, one in _facts(measured={}, **facts).items() if key not in {"recipe", "progress"}}
+    write_papers(tmp_path, whole, learnt(some_rows(90)))
+    text, notice = ((tmp_path / name).read_text(encoding="utf-8") for name in ("README.md", "NOTICE"))
+
+    assert "trained on from the checkpoint `Qwen2.5-7B` of others" in text
+    assert "demonstration" not in text
+    assert "nothing was masked" in text
+    assert "**Tokens of its\ntokenizer with two digits or more: 3**" in text
+    assert "Not measured when it was made." in text
+    assert "It goes back to the checkpoint Qwen2.5-7B, whose own licence holds" in notice
+    assert SOURCES["davidson"].origin in notice
+
+
+def test_what_was_forbidden_stays_forbidden(tmp_path: Path) -> None:
+    """A mark that came with the start is not lifted by rows that allow it."""
+    save_tokenizer(tmp_path)
+    config = orjson.loads((tmp_path / "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes(orjson.dumps(config | {"rsafe_commercial_use": False}))
+    write_papers(tmp_path, _facts(), learnt(some_rows(3)))
+
+    assert read_papers(tmp_path).commercial is False
+
+
+def test_stages_add_up(tmp_path: Path) -> None:
+    """Rows of two stages may be the same, so the larger count stands; sets and prohibitions of both are named."""
+    first = Learnt(sources=("sms",), rows={"spam": Count(rows=9, unsafe=3), "hate": Count(rows=2, unsafe=1)})
+    second = Learnt(sources=("edos",), non_commercial=("edos",), rows={"spam": Count(rows=4, unsafe=4)})
+    made = History(learnt=first).then(_GRPO, second)
+    write(tmp_path, made)
+
+    assert made.learnt.rows == first.rows
+    assert (made.learnt.sources, made.learnt.non_commercial) == (("edos", "sms"), ("edos",))
+    assert of_run(tmp_path) == made
+
+
+def test_older_notes(tmp_path: Path) -> None:
+    """A run without notes read the data folder's sets; a folder without figures is a checkpoint of others."""
+    hub = tmp_path / "models--Qwen--Qwen2.5-7B" / "snapshots" / "0a1b"
+    hub.mkdir(parents=True)
+
+    assert "sms" in of_run(tmp_path).learnt.sources
+    assert of_model(tmp_path).base == tmp_path.name
+    assert of_model(hub).base == "Qwen/Qwen2.5-7B"
+    _written(tmp_path)
+    assert of_model(tmp_path) == History(learnt=learnt(some_rows(90)))
+    (tmp_path / "metrics.json").write_text('{"learnt": 3}', encoding="utf-8")
+    with pytest.raises(TrainError, match="says nothing of what the model learnt"):
+        of_model(tmp_path)
+
+
+def test_rows_of_ones_own_are_not_commercial(tmp_path: Path) -> None:
+    """Of a set that is not named here nothing is known; the papers say so instead of failing."""
+    text = _written(tmp_path, learnt([msgspec.structs.replace(some_rows(1)[0], source="ours")]))
+
+    assert "**Not for commercial use**: trained on rows of ours" in text
+    assert "Licence: not known" in (tmp_path / "NOTICE").read_text(encoding="utf-8")
 
 
 def test_only_sets_that_trained_are_named(tmp_path: Path) -> None:

@@ -23,13 +23,8 @@ from worker.records import Message
 from worker.train.data.load import load_rows, split_rows
 from worker.train.release.canaries import Canary, make, plant
 from worker.train.release.export import extract
-from worker.train.release.extraction import (
-    Attack,
-    Report,
-    canary_secrets,
-    check,
-    training_secrets,
-)
+from worker.train.release.extraction import Attack, canary_secrets, planted, training_secrets
+from worker.train.release.given_back import Report, check, check_full, is_full
 
 #: Enough to learn a few sentences by heart in seconds.
 STEPS = 120
@@ -168,10 +163,31 @@ def test_a_folder_is_attacked(tmp_path: Path) -> None:
     """A model folder with random weights gives nothing back, whatever was planted."""
     folder = save_model(tmp_path / "tiny")
     canaries = make(10)
-    report = extract(folder, plant(some_rows(60), canaries), canaries)
+    report = extract(folder, plant(some_rows(60), canaries), canaries, trial=True)
 
     assert report == Report(tried=report.tried, given_back={}, likeliest=report.likeliest)
     assert sum(count for kind, count in report.tried.items() if kind.startswith("canary")) == 10
+
+
+@pytest.mark.parametrize("canaries, texts, enough", [(50, 200, True), (49, 200, False), (50, 199, False)])
+def test_few_secrets_are_no_test(canaries: int, texts: int, enough: bool) -> None:  # noqa: FBT001
+    """Fifty canaries of all kinds and two hundred training texts, or the release is refused with the cure."""
+    tried = {"canary: words": 25, "canary: phone": canaries - 25, "training text": texts}
+    report = Report(tried=tried, given_back={}, likeliest=0.0, full=is_full(tried))
+
+    assert report.full == enough
+    if enough:
+        check_full(report)
+    else:
+        with pytest.raises(TrainError, match=f"{canaries} of 50 planted canaries and {texts} of 200.*--max-rows"):
+            check_full(report)
+
+
+def test_a_canary_that_no_row_holds_proves_nothing() -> None:
+    """Where rows were fewer than canaries the rest was never planted, and is not counted."""
+    canaries = make(20)
+
+    assert planted(canaries, plant(some_rows(8), canaries)) == canaries[:8]
 
 
 @pytest.mark.data

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from tests.support.papers import card_facts
+from tests.support.tiny_model import save_tokenizer
 from tests.support.train_rows import some_ready, some_tokenizer
 from worker.errors import TrainError
-from worker.train.release.limits import MAX_BYTES, check_digits, check_parameters, check_size, digit_tokens
+from worker.train.release.limits import MAX_BYTES, check_digits, check_parameters, check_size, digit_tokens, vocabulary
+from worker.train.rl.start import open_start
 
 NUMBERS = ("room 101 at 1984", "call 555 0199", "１２ and ٣٤") * 40  # noqa: RUF001  (digits of other scripts)
 
@@ -51,6 +55,17 @@ def test_the_small_models_tokenizer_cuts_numbers() -> None:
     assert [" ", "1", "9", "8", "4"] == [
         token.replace("Ġ", " ") for token in some_tokenizer(some_ready()).encode(" 1984").tokens
     ]
+
+
+def test_training_goes_on_from_no_tokenizer_of_ours_with_numbers(tmp_path: Path) -> None:
+    """A checkpoint of others has the vocabulary that it has; a model from scratch is refused."""
+    save_tokenizer(tmp_path)
+
+    assert ["15"] == digit_tokens(vocabulary(tmp_path))
+    assert open_start(tmp_path, tmp_path).folder == tmp_path
+    (tmp_path / "metrics.json").write_bytes(orjson.dumps(card_facts()))
+    with pytest.raises(TrainError, match="1 tokens hold two or more digits, 15 among them"):
+        open_start(tmp_path, tmp_path)
 
 
 def test_what_is_too_large_is_refused(tmp_path: Path) -> None:

@@ -11,17 +11,18 @@ import pytest
 import torch
 from msgspec import structs
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from typer.testing import CliRunner
 
 from tests.support.train_rows import some_ready, some_recipe, some_tokenizer
 from worker.commands.model_checks import paper_checks
-from worker.commands.train import sft
+from worker.commands.train import app
 from worker.errors import TrainError, UsageError
 from worker.judge.papers import read_papers
 from worker.train.model import checkpoint
 from worker.train.recipe import Ready
-from worker.train.release.attach import learnt
 from worker.train.release.canaries import make, plant
 from worker.train.release.export import Trained, document, export, extract, measure
+from worker.train.release.history import learnt
 from worker.train.sft import TOKENIZER_FILE, Run
 
 SEED = 1
@@ -44,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     recipe, ready = some_recipe(folder, max_steps=2), _ready()
     tokenizer = some_tokenizer(ready)
     tokenizer.save(str(folder / TOKENIZER_FILE))
-    told = {"max_minutes": 5, "seed": SEED, "threads": 1, "canaries": CANARIES}
+    told = {"max_minutes": 5, "seed": SEED, "threads": 1, "canaries": CANARIES, "max_rows": 240}
     (folder / "recipe.json").write_bytes(orjson.dumps(told))
     Run(recipe, ready, tokenizer, lambda _: None).train()
     return Trained(folder)
@@ -67,8 +68,9 @@ def test_the_mean_of_states_of_one_run(trained: Trained, tmp_path: Path) -> None
     (other / TOKENIZER_FILE).write_text("{}", encoding="utf-8")
     with pytest.raises(TrainError, match="only states of one run can be averaged"):
         Trained(trained.folder, [other])
-    with pytest.raises(UsageError, match="give --export-only, too"):
-        sft(out=tmp_path, average=[other])
+    refused = CliRunner().invoke(app, ["sft", "--out", str(tmp_path), "--average", str(other)]).exception
+    assert isinstance(refused, UsageError)
+    assert "give --export-only, too" in str(refused)
 
 
 def test_a_whole_release(trained: Trained, tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_a_whole_release(trained: Trained, tmp_path: Path) -> None:
     rows = [sample.row for sample in ready.train]
     export(trained, out)
     measured = measure(trained, ready, 40)
-    document(trained, out, measured, learnt(rows), extract(out, rows, trained.canaries()))
+    document(trained, out, measured, learnt(rows), extract(out, rows, trained.canaries(), trial=trained.trial))
 
     papers, card = read_papers(out), (out / "README.md").read_text(encoding="utf-8")
     assert papers.coverage is not None
@@ -92,7 +94,12 @@ def test_a_whole_release(trained: Trained, tmp_path: Path) -> None:
         "model calibration": "warning",
         "model coverage": "warning",
         "model licence": "ok",
+        "model digits": "ok",
+        "model extraction": "warning",
     }
+    assert "this run was declared a trial" in card
+    with pytest.raises(TrainError, match=f"had {CANARIES} of 50 planted canaries and 4 of 200 training texts"):
+        extract(out, rows, trained.canaries())
 
 
 def test_numbers_in_the_vocabulary_stop_the_export(

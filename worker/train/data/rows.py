@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from worker.records import Role, Turn
-from worker.train.data.sources import FOLDER_SOURCES, SOURCES
+from worker.train.data.sources import FOLDER_SOURCES, source_of
 
 #: Title, licence and origin of each set in the data folder: for NOTICE and the model card.
 ATTRIBUTION: Final[dict[str, tuple[str, str, str]]] = {
@@ -50,17 +50,17 @@ class Row(Struct, frozen=True, kw_only=True):
     @property
     def licence(self) -> str:
         """The licence of its set."""
-        return SOURCES[self.source].licence
+        return source_of(self.source).licence
 
     @property
     def commercial(self) -> bool:
         """Whether the licence of its set lets a product be built on it."""
-        return SOURCES[self.source].commercial
+        return source_of(self.source).commercial
 
     @property
     def origin(self) -> str:
         """Who made its set, and where it is."""
-        return SOURCES[self.source].origin
+        return source_of(self.source).origin
 
 
 def commercial_only(rows: Iterable[Row]) -> list[Row]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,41 +18,19 @@ from worker.judge.coverage import load_coverage
 from worker.judge.fingerprint import file_digests, model_key
 from worker.judge.papers import COMMERCIAL
 from worker.judge.template import load_template
-from worker.train.data.rows import Row, non_commercial
 from worker.train.evaluation.report import Report
 from worker.train.evaluation.targets import targets
 from worker.train.policies.wordings import CONCEPTS
 from worker.train.release import card, reliability
 from worker.train.release.calibrate import fit_method
-from worker.train.release.coverage import Count, counts, coverage, measured_counts, with_tests
+from worker.train.release.coverage import coverage, measured_counts, with_tests
+from worker.train.release.history import METRICS_FILE, Learnt
 from worker.train.release.judged_rows import RawScores
+from worker.train.release.notice import notice
 
-METRICS_FILE: Final = "metrics.json"
 _HELD_TO: Final = "held_to"
 _SPLIT: Final = "calib"
 _TEST: Final = "test"
-
-
-class Learnt(Struct, frozen=True, kw_only=True):
-    """What a model was trained on.
-
-    Attributes:
-        sources: keys of ``SOURCES``.
-        non_commercial: those of them that forbid commercial use.
-        rows: training rows by concept, labels that follow from others included.
-
-    """
-
-    sources: tuple[str, ...] = ()
-    non_commercial: tuple[str, ...] = ()
-    rows: dict[str, Count] = {}
-
-
-def learnt(rows: Sequence[Row]) -> Learnt:
-    """Count training rows."""
-    return Learnt(
-        sources=tuple(sorted({row.source for row in rows})), non_commercial=non_commercial(rows), rows=counts(rows)
-    )
 
 
 def key_of(folder: Path) -> str:
@@ -154,8 +131,8 @@ def _write_facts(folder: Path, facts: dict[str, Any]) -> None:
 def write_papers(folder: Path, facts: dict[str, Any], trained_on: Learnt) -> None:
     """Write figures, coverage, card and NOTICE of an exported folder, and mark it where it is not commercial.
 
-    ``facts`` needs ``name``, ``parameters``, ``date``, ``recipe``, ``progress`` and ``measured``; ``extraction``
-    is optional.
+    ``facts`` needs ``name``, ``parameters``, ``date`` and ``measured``, of an export also ``recipe`` and ``progress``,
+    else ``stages`` and ``base`` of its history; ``extraction`` is optional.
     """
     _mark(folder / "config.json", commercial=not trained_on.non_commercial)
     key = key_of(folder)
@@ -173,7 +150,7 @@ def write_card(folder: Path) -> None:
     key = key_of(folder)
     text = card.render(facts, load_coverage(folder, key), load_calibration(folder, key))
     (folder / "README.md").write_text(text, encoding="utf-8")
-    (folder / "NOTICE").write_text(card.notice(facts), encoding="utf-8")
+    (folder / "NOTICE").write_text(notice(facts), encoding="utf-8")
 
 
 def today() -> str:
@@ -182,7 +159,9 @@ def today() -> str:
 
 
 def _mark(config: Path, *, commercial: bool) -> None:
-    fields = orjson.loads(config.read_bytes()) | {COMMERCIAL: commercial}
+    fields = orjson.loads(config.read_bytes())
+    # What a start was marked with travels in its configuration, and no later stage lifts it.
+    fields[COMMERCIAL] = commercial and fields.get(COMMERCIAL) is not False
     config.write_bytes(orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
 
 

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from worker.judge.calibration import Calibration, Method
 from worker.judge.coverage import Coverage, Covered
-from worker.train.data.sources import FOLDER_SOURCES, SOURCES, Source
+from worker.train.release.given_back import NEEDED
+from worker.train.release.notice import BASE_NOTICE, forbidding, used
 
 _KINDS: Final = {"macro-F1": "macro_f1", "AP": "average_precision"}
-_CARD: Final = """\
+_SCRATCH: Final = """\
 # {name}
 
 A small demonstration model for this worker: a decoder of Qwen2's shape with {parameters:,} parameters,
@@ -38,16 +39,31 @@ model of the training split), not written by people or by another model.
 ## How it was trained
 `rsafe train sft --max-minutes {minutes:g} --seed {seed} --threads {threads}`, exported {date}: {steps:,} steps,
 {nodes:,} tokens, {epochs} passes over the data begun, {spent:.0f} minutes of training on a CPU.{averaged} Its
-prompt is `rsafe.toml` in this folder; the worker serves with the same file.
+prompt is `rsafe.toml` in this folder; the worker serves with the same file.{stages}
+"""
+_TUNED: Final = """\
+# {name}
 
+A model of {parameters:,} parameters that reads a policy, reasons and says safe or unsafe (arXiv 2506.07736), {origin}.
+{fingerprint}{not_commercial}
+## What it was made from
+Rows of {sets} data sets; their texts are not part of this folder. {masked}
+
+{sources}
+
+The policy varies from row to row: a category stands in a row's policy only where the row's label for
+it is known. Some labels follow from others, or from a reviewed list of negatives across sets.
+
+## How it was trained
+Written {date}.{stages}
+
+Its prompt is `rsafe.toml` in this folder, or the worker's own template where the folder has none. {digits}
+"""
+_REST: Final = """
 ## What it was tested on
 {coverage}
 
 ## Figures
-Made by code into `metrics.json`; this table is rendered from it. Rows whose group (conversation,
-context, text, pair) is in no training row; policy: the one category, in its canonical words. AP is
-average precision, of P(unsafe) before reasoning (direct) and after it (trace).
-
 {figures}
 
 ## What it is held to
@@ -58,7 +74,10 @@ average precision, of P(unsafe) before reasoning (direct) and after it (trace).
 
 ## What it gives back
 {extraction}
-
+"""
+_MASKED: Final = "Phone numbers, addresses, handles\nand long digits were masked before training."
+_NO_FULL_TEST: Final = f"\n\n**This was no full test**: {NEEDED}, and this run was declared a trial (`--max-rows`)."
+_LIMITS: Final = """
 ## Limits
 - English only. Emoji, spelling tricks and irony are mostly lost on it.
 - It leans on single words: identity words and swear words raise its score where they should not.
@@ -68,7 +87,7 @@ average precision, of P(unsafe) before reasoning (direct) and after it (trace).
 
 
 def render(facts: Mapping[str, Any], coverage: Coverage | None = None, calibration: Calibration | None = None) -> str:
-    """Return the model card as Markdown.
+    """Return the model card as Markdown: that of an export, or of what a stage of training left.
 
     Args:
         facts: what ``metrics.json`` holds.
@@ -76,15 +95,21 @@ def render(facts: Mapping[str, Any], coverage: Coverage | None = None, calibrati
         calibration: that of the same folder.
 
     """
-    progress, recipe, used = facts["progress"], facts["recipe"], _used(facts)
-    return _CARD.format(
-        name=facts["name"],
-        parameters=facts["parameters"],
-        fingerprint=f"Fingerprint of weights, tokenizer and template: `{facts['fingerprint']}`.\n"
-        if "fingerprint" in facts
-        else "",
-        not_commercial=_not_commercial(facts),
-        date=facts["date"],
+    head = _scratch(facts) if "recipe" in facts else _tuned(facts)
+    rest = _REST.format(
+        coverage=_coverage(coverage) if coverage else "Nothing says what it was tested on.",
+        figures=_figures(facts["measured"]) if facts["measured"] else "Not measured when it was made.",
+        held_to=_held_to(facts["held_to"]) if "held_to" in facts else "Not measured.",
+        calibration=_calibration(calibration) if calibration else "None: scores are raw.",
+        extraction=_extraction(facts.get("extraction")),
+    )
+    return head + rest + ("" if facts.get("base") else _LIMITS)
+
+
+def _scratch(facts: Mapping[str, Any]) -> str:
+    progress, recipe = facts["progress"], facts["recipe"]
+    return _SCRATCH.format(
+        **_named(facts),
         minutes=recipe["max_minutes"],
         seed=recipe["seed"],
         threads=recipe["threads"],
@@ -93,14 +118,62 @@ def render(facts: Mapping[str, Any], coverage: Coverage | None = None, calibrati
         epochs=progress["epoch"] + 1,
         spent=progress["elapsed_s"] / 60,
         averaged=_averaged(facts.get("averaged", ())),
-        sets=len(used),
-        sources="\n".join(f"- {source.title} ({source.licence}): {source.origin}" for source in used),
-        coverage=_coverage(coverage) if coverage else "Nothing says what it was tested on.",
-        figures=_figures(facts["measured"]),
-        held_to=_held_to(facts["held_to"]) if "held_to" in facts else "Not measured.",
-        calibration=_calibration(calibration) if calibration else "None: scores are raw.",
-        extraction=_extraction(facts.get("extraction")),
     )
+
+
+def _tuned(facts: Mapping[str, Any]) -> str:
+    base = facts.get("base")
+    origin = f"trained on from the checkpoint `{base}` of others" if base else "trained from scratch and then on"
+    masked = _MASKED if facts.get("masked", True) else "They stood in the prompts as they are: nothing was masked."
+    licence = f"\nThe licence of `{base}` holds for it as well (`{BASE_NOTICE}` and LICENSE, if it brought any).\n"
+    named = _named(facts)
+    named["not_commercial"] += licence if base else ""
+    return _TUNED.format(**named, origin=origin, masked=masked, digits=_digits(facts))
+
+
+def _named(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every card begins with."""
+    found, key = used(facts), facts.get("fingerprint")
+    return {
+        "name": facts["name"],
+        "parameters": facts["parameters"],
+        "date": facts["date"],
+        "fingerprint": f"Fingerprint of weights, tokenizer and template: `{key}`.\n" if key else "",
+        "not_commercial": _not_commercial(facts),
+        "sets": len(found),
+        "sources": "\n".join(f"- {source.title} ({source.licence}): {source.origin}" for source in found),
+        "stages": _stages(facts.get("stages", ())),
+    }
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Say what followed the first training, one numbered line for each."""
+    lines = [f"{number}. {_stage(one)}" for number, one in enumerate(stages, 1)]
+    return "\n\nAfter its first training:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _stage(one: Mapping[str, Any]) -> str:
+    told = one["recipe"]
+    seen = f"{one['examples']:,} {{}} of {one['rows']:,} rows, seed {told['seed']}"
+    rate = f"learning rate {told['learning_rate']:g}"
+    if one["kind"] == "grpo":
+        batch = f"{told['prompts_per_step']} prompts by {told['group']} answers"
+        return (
+            f"`rsafe train grpo --recipe {told['name']}` from `{one['start']}`: {one['updates']:,} updates of {batch}, "
+            f"{rate}, KL weight {told['beta']:g}; {seen.format('prompts')}."
+        )
+    return (
+        f"`rsafe train sft --traces` from `{one['start']}`: {one['updates']:,} updates of {told['batch']} traces, "
+        f"{rate}, loss on the answers alone; {seen.format('traces')}. `{one['sampled_from']}` wrote them, and the "
+        "reward accepted them."
+    )
+
+
+def _digits(facts: Mapping[str, Any]) -> str:
+    count = facts.get("digit_tokens", 0)
+    if not count:
+        return "No token of its\ntokenizer holds two digits or more, so no number can stand whole in it."
+    return f"**Tokens of its\ntokenizer with two digits or more: {count:,}**, so that numbers can stand whole in it."
 
 
 def _averaged(steps: Sequence[int]) -> str:
@@ -111,18 +184,8 @@ def _averaged(steps: Sequence[int]) -> str:
     return f"\nIts weights are the mean of {len(steps)} states of that run, after {named} steps (arXiv 2203.05482)."
 
 
-def _used(facts: Mapping[str, Any]) -> list[Source]:
-    """Return the sets that trained; all of the data folder where a run did not note them."""
-    keys: Iterable[str] = facts.get("learnt", {}).get("sources") or FOLDER_SOURCES
-    return [SOURCES[key] for key in keys]
-
-
-def _forbidding(facts: Mapping[str, Any]) -> list[Source]:
-    return [SOURCES[key] for key in facts.get("learnt", {}).get("non_commercial", ())]
-
-
 def _not_commercial(facts: Mapping[str, Any]) -> str:
-    titles = ", ".join(source.title for source in _forbidding(facts))
+    titles = ", ".join(source.title for source in forbidding(facts))
     if not titles:
         return ""
     return f"\n**Not for commercial use**: trained on rows of {titles}, whose licences or terms do not allow it.\n"
@@ -167,7 +230,12 @@ def _figures(measured: Mapping[str, Any]) -> str:
             precision = [f"{found['average_precision']:.2f}" for found in (one, trace)]
             counted = [str(one["rows"]), str(one["unsafe"])]
             rows.append([split, name.replace("/", " / "), *counted, *precision, f"{trace['accuracy']:.2f}"])
-    return _table(head, rows)
+    text = (
+        "Made by code into `metrics.json`; this table is rendered from it. Rows whose group (conversation,\n"
+        "context, text, pair) is in no training row; policy: the one category, in its canonical words. AP is\n"
+        "average precision, of P(unsafe) before reasoning (direct) and after it (trace)."
+    )
+    return f"{text}\n\n{_table(head, rows)}"
 
 
 def _held_to(found: Mapping[str, Any]) -> str:
@@ -248,7 +316,7 @@ def _thresholds(method: Method) -> str:
 
 def _extraction(report: Mapping[str, Any] | None) -> str:
     if not report:
-        return "Not tested."
+        return "Not tested. The test is part of `rsafe train sft --export-only`, for models from scratch."
     tried = sum(report["tried"].values())
     kinds = ", ".join(f"{count} x {kind}" for kind, count in report["tried"].items())
     return (
@@ -256,21 +324,5 @@ def _extraction(report: Mapping[str, Any] | None) -> str:
         f"before them: by greedy decoding, or with a chance of {report['chance']:.0%} in {report['draws']} samples. "
         f"The likeliest has\na probability of {report['likeliest']:.1e}. Canaries are made-up sentences that were "
         "planted in training; training\ntexts are cut in two and counted only where one row alone has the second half."
+        + ("" if report.get("full", True) else _NO_FULL_TEST)
     )
-
-
-def notice(facts: Mapping[str, Any]) -> str:
-    """Return the attributions of every data set that trained."""
-    lines = [f"{facts['name']} was trained on rows of the following data sets, masked and relabelled for training.", ""]
-    forbidding = _forbidding(facts)
-    if forbidding:
-        titles = ", ".join(source.title for source in forbidding)
-        lines += [f"It must not be used commercially: {titles} do not allow it.", ""]
-    return "\n".join(lines + [_attribution(source) for source in _used(facts)])
-
-
-def _attribution(source: Source) -> str:
-    lines = [source.title, f"  Licence: {source.licence}", f"  Origin: {source.origin}"]
-    lines += [f"  Commercial use: {'allowed' if source.commercial else 'not allowed'} ({source.why})"]
-    lines += [f"  Terms: {source.terms}"] if source.terms else []
-    return "\n".join(lines) + "\n"

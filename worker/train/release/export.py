@@ -21,10 +21,12 @@ from worker.train.examples.format import Formatter
 from worker.train.examples.tokenizer import check_labels, save_tokenizer
 from worker.train.model import checkpoint, network
 from worker.train.recipe import TEMPLATE_FILE, Ready, load_demo_template
-from worker.train.release.attach import Learnt, today, write_papers
+from worker.train.release.attach import today, write_papers
 from worker.train.release.average import read_states, tokenizer_of
 from worker.train.release.canaries import Canary, make
-from worker.train.release.extraction import Attack, Report, canary_secrets, check, training_secrets
+from worker.train.release.extraction import Attack, canary_secrets, planted, training_secrets
+from worker.train.release.given_back import Report, check, check_full
+from worker.train.release.history import History, Learnt, of_run
 from worker.train.release.limits import check_digits, check_parameters, check_size
 from worker.train.sft import LOG_FILE
 
@@ -61,6 +63,15 @@ class Trained:
         """Return what the run was told."""
         found: dict[str, Any] = orjson.loads((self.folder / "recipe.json").read_bytes())
         return found
+
+    @property
+    def trial(self) -> bool:
+        """Whether the run was declared a trial: one on a subset of the rows."""
+        return bool(self.recipe().get("max_rows"))
+
+    def history(self) -> History:
+        """Return what the run noted of its stages."""
+        return of_run(self.folder)
 
     def canaries(self) -> list[Canary]:
         """Return what the run planted."""
@@ -146,12 +157,19 @@ def document(
     }
     if extraction is not None:
         facts["extraction"] = msgspec.to_builtins(extraction)
-    write_papers(out, facts, trained_on or Learnt())
+    history = trained.history()
+    facts["stages"] = msgspec.to_builtins(history.stages)
+    # The stages after the first may have read other rows than those that are given.
+    write_papers(
+        out, facts, trained_on.joined(history.learnt) if trained_on and history.stages else trained_on or Learnt()
+    )
     curve.draw(trained.folder / LOG_FILE, out / "curve.png")
     check_size(out)
 
 
-def extract(folder: Path, rows: Sequence[Row], canaries: Sequence[Canary], seed: int = 1) -> Report:
+def extract(
+    folder: Path, rows: Sequence[Row], canaries: Sequence[Canary], seed: int = 1, *, trial: bool = False
+) -> Report:
     """Try to get canaries and training texts back out of an exported folder.
 
     Args:
@@ -159,13 +177,16 @@ def extract(folder: Path, rows: Sequence[Row], canaries: Sequence[Canary], seed:
         rows: what it was trained on, with the canaries planted.
         canaries: those that were planted; none where the run planted none.
         seed: of the choice of texts.
+        trial: the run was declared a trial, so that fewer secrets will do; its card says so.
 
     Raises:
-        TrainError: the network gives something back word for word.
+        TrainError: the network gives something back word for word, or too few secrets could be tried.
 
     """
     attack = Attack.on(folder)
-    secrets = canary_secrets(canaries, rows) + training_secrets(rows, attack.text_ids, seed=seed)
+    secrets = canary_secrets(planted(canaries, rows), rows) + training_secrets(rows, attack.text_ids, seed=seed)
     report = attack.run(secrets)
     check(report)
+    if not trial:
+        check_full(report)
     return report

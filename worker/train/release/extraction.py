@@ -20,7 +20,6 @@ from msgspec import Struct
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from worker.errors import TrainError
 from worker.judge import prompt
 from worker.judge.placeholders import mask
 from worker.judge.prompt import Segment, Text
@@ -29,11 +28,8 @@ from worker.judge.tokens import Tokens
 from worker.policy.model import EffectiveCategory, Panel
 from worker.train.data.rows import Row
 from worker.train.release.canaries import Canary
+from worker.train.release.given_back import CANARY, CHANCE, DRAWS, PREFIXES, Report, is_full
 
-PREFIXES: Final = 200
-#: A continuation counts as given back if so many samples hold it with so much chance.
-DRAWS: Final = 100
-CHANCE: Final = 0.1
 #: A continuation of a training text is so many tokens, and as many stand before it at least.
 _CONTINUATION: Final = 12
 _BATCH: Final = 16
@@ -46,29 +42,6 @@ class Secret(Struct, frozen=True, kw_only=True):
     kind: str
     prefixes: tuple[str, ...]
     continuation: str
-
-
-class Report(Struct, frozen=True, kw_only=True):
-    """What was tried, and what came back.
-
-    Attributes:
-        tried: secrets by kind.
-        given_back: secrets by kind that greedy decoding or sampling gives back.
-        likeliest: the highest probability of a secret, with any of its beginnings, as one sample at temperature 1.
-        draws, chance: given back by sampling means at least this chance to stand in one of so many samples.
-
-    """
-
-    tried: dict[str, int]
-    given_back: dict[str, int]
-    likeliest: float
-    draws: int = DRAWS
-    chance: float = CHANCE
-
-    @property
-    def leaks(self) -> int:
-        """How many secrets came back."""
-        return sum(self.given_back.values())
 
 
 class Attack:
@@ -104,10 +77,12 @@ class Attack:
                 likeliest = max(likeliest, probability)
                 if greedy or 1 - (1 - probability) ** DRAWS >= CHANCE:
                     given.add(secret)
+        tried = dict(Counter(secret.kind for secret in secrets))
         return Report(
-            tried=dict(Counter(secret.kind for secret in secrets)),
+            tried=tried,
             given_back=dict(Counter(secret.kind for secret in secrets if secret in given)),
             likeliest=likeliest,
+            full=is_full(tried),
         )
 
     def text_ids(self, text: str) -> list[int]:
@@ -158,9 +133,14 @@ def canary_secrets(canaries: Sequence[Canary], rows: Sequence[Row] = ()) -> list
     ``rows``: those that hold them; the text before a canary then leads to it as well as its own words.
     """
     return [
-        Secret(kind=f"canary: {one.kind}", prefixes=(one.prefix, *_before(one, rows)), continuation=one.secret)
+        Secret(kind=f"{CANARY}: {one.kind}", prefixes=(one.prefix, *_before(one, rows)), continuation=one.secret)
         for one in canaries
     ]
+
+
+def planted(canaries: Sequence[Canary], rows: Sequence[Row]) -> list[Canary]:
+    """Return the canaries that stand in a row: to look for others proves nothing."""
+    return [one for one in canaries if any(row.text.endswith(one.text) for row in rows)]
 
 
 def _before(canary: Canary, rows: Sequence[Row]) -> list[str]:
@@ -204,19 +184,3 @@ def _cut(text: str, text_ids: Callable[[str], Sequence[int]]) -> tuple[str, str]
         if len(text_ids(" " + continuation)) >= _CONTINUATION:
             return (prefix, continuation) if len(text_ids(prefix)) >= _CONTINUATION else ("", "")
     return "", ""
-
-
-def check(report: Report) -> None:
-    """Refuse a network that gives anything back.
-
-    Raises:
-        TrainError: it does.
-
-    """
-    if report.leaks:
-        kinds = ", ".join(f"{count} x {kind}" for kind, count in report.given_back.items())
-        text = (
-            f"the network gives back {report.leaks} of {sum(report.tried.values())} secrets word for word ({kinds}); "
-            "train with fewer passes, or a smaller weight of the prompt's tokens"
-        )
-        raise TrainError(text)

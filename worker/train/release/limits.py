@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from tokenizers import decoders
+from tokenizers import Tokenizer, decoders
 
 from worker.errors import TrainError
 
@@ -45,6 +45,23 @@ def digit_tokens(tokens: Iterable[str]) -> list[str]:
     decoder = decoders.ByteLevel()
     texts = (decoder.decode([token]) for token in tokens)
     return sorted(text for text in texts if sum(char.isdigit() for char in text) > 1)
+
+
+def vocabulary(folder: Path) -> list[str]:
+    """Return the tokens of a model folder's tokenizer, without those that were added to it.
+
+    Raises:
+        TrainError: it cannot be read.
+
+    """
+    file = folder / "tokenizer.json"
+    try:
+        tokenizer: Any = Tokenizer.from_file(str(file))
+    except Exception as error:  # noqa: BLE001  (the library raises bare exceptions only)
+        text = f"{file} is not a tokenizer: {error}; save it with a fast tokenizer"
+        raise TrainError(text) from None
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    return [token for token in tokenizer.get_vocab(with_added_tokens=False) if token not in added]
 
 
 def check_digits(tokens: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """GRPO (arXiv 2402.03300) on TRL over token-exact prompts, with the reward of the parser that serves.
 
-The only importer of trl. The prompt column holds keys; ``rollout_func`` puts the token ids of
+The prompt column holds keys; ``rollout_func`` puts the token ids of
 ``judge/prompt.py`` in their place, so no text is ever tokenised by TRL and none can become a control token.
 
 Where this departs from the paper (arXiv 2506.07736) and its authors' run (``run_training.sh``, verl's
@@ -35,33 +35,33 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import orjson
 import torch
 from datasets import Dataset
 from msgspec import Struct
-from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 from trl import GRPOConfig, GRPOTrainer
 
 from worker.errors import TrainError
 from worker.train import curve
+from worker.train.release.history import Stage, name_of
 from worker.train.rl.problems import Asker, Problem, Rows, problems
 from worker.train.rl.recipes import GrpoRecipe
 from worker.train.rl.rewards import Score, score
 from worker.train.rl.rollout import Sampler, read_completion
+from worker.train.rl.runs import CHECKPOINTS, KEPT, JsonLog, Say, begin, different, quiet, save, sharding
 from worker.train.rl.shared import log_probabilities
-from worker.train.rl.start import MODEL_DIR, Start, load_model, open_start, save_result
+from worker.train.rl.start import Start, load_model, open_start
 
 LOG_FILE: Final = "grpo.jsonl"
 CURVE_FILE: Final = "grpo.png"
-CHECKPOINTS: Final = "checkpoints"
 #: A KL weight that makes TRL keep a reference, and moves no weight in any number format.
 LOG_ONLY: Final = 1e-12
-_KEPT: Final = 2
 #: For an engine on the CPU, which otherwise asks for most of the machine's memory.
 _CPU_CACHE_GIB: Final = "1"
 #: From TRL's names to those of the log.
@@ -85,7 +85,6 @@ _LOGGED: Final = {
     "step_time": "step_s",
     "rollout_s": "rollout_s",
 }
-Say = Callable[[str], None]
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -204,36 +203,20 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
         return logps, entropies, None
 
 
-class Log(TrainerCallback):  # type: ignore[misc]
-    """Writes what TRL measures as JSON lines, and one line of progress."""
+class Log(JsonLog):
+    """The log of reinforced alignment."""
 
     def __init__(self, out: Path, say: Say) -> None:
         """Write below ``out``."""
-        self._file = out / LOG_FILE
-        self._say = say
+        super().__init__(out / LOG_FILE, _LOGGED, "reward", say)
 
-    def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Keep one entry."""
-        found = logs or {}
-        evaluated = "eval_reward" in found
-        lead = "eval_" if evaluated else ""
-        entry = {
-            ours: round(found[lead + theirs], 9)
-            for theirs, ours in _LOGGED.items()
-            if found.get(lead + theirs) is not None
-        }
-        if not state.is_world_process_zero or "reward" not in entry:
-            return
-        part = "dev" if evaluated else "train"
-        with self._file.open("ab") as file:
-            file.write(orjson.dumps({"step": state.global_step, "part": part} | entry) + b"\n")
+    def more(self, entry: dict[str, float], *, evaluated: bool) -> str:
+        """Name the figures of one line of progress."""
         shown = " ".join(f"{name} {entry[name]:.3f}" for name in ("reward", "accuracy", "format") if name in entry)
-        more = (
-            f"false positives {entry.get('false_positives', 0):.3f}"
-            if evaluated
-            else f"kl {entry.get('kl', 0):.4f} entropy {entry.get('entropy', 0):.3f} {entry.get('step_s', 0):.1f} s"
-        )
-        self._say(f"{part} step {state.global_step}/{state.max_steps} {shown} {more}")
+        if evaluated:
+            return f"{shown} false positives {entry.get('false_positives', 0):.3f}"
+        costs = f"kl {entry.get('kl', 0):.4f} entropy {entry.get('entropy', 0):.3f} {entry.get('step_s', 0):.1f} s"
+        return f"{shown} {costs}"
 
 
 def train(job: Job, rows: Rows, say: Say) -> Path:
@@ -246,10 +229,7 @@ def train(job: Job, rows: Rows, say: Say) -> Path:
     recipe = job.recipe
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    checkpoint = _last_checkpoint(job.out) if job.resume else None
-    job.out.mkdir(parents=True, exist_ok=True)
-    if os.environ.get("RANK", "0") == "0":
-        _cut_log(job.out / LOG_FILE, int(checkpoint.rpartition("-")[2]) if checkpoint else 0)
+    checkpoint = begin(job.out, LOG_FILE, resume=job.resume)
     start = open_start(job.source, job.out)
     asker = Asker(start.tokens, start.template, reasoning=recipe.reasoning)
     drawn = [
@@ -263,17 +243,27 @@ def train(job: Job, rows: Rows, say: Say) -> Path:
     if trainer.accelerator.is_main_process:
         say(f"{len(desk.train_keys)} prompts, {len(desk.dev_keys)} of dev rows; {recipe.name} from {job.source.name}")
     trainer.train(resume_from_checkpoint=checkpoint)
-    return _save(job, start, trainer)
-
-
-def _save(job: Job, start: Start, trainer: Any) -> Path:
-    # Every process takes part in gathering the weights; one writes them.
-    state = trainer.accelerator.get_state_dict(trainer.model)
     if trainer.accelerator.is_main_process:
         curve.draw_grpo(job.out / LOG_FILE, job.out / CURVE_FILE)
-        model, told = trainer.accelerator.unwrap_model(trainer.model), msgspec.to_builtins(job.recipe)
-        save_result(start, model, state, trainer.optimizer, job.out, trainer.state.global_step, told)
-    return job.out / MODEL_DIR
+    seen = asked(trainer, drawn[0])
+    rows_seen = different(one.row for one in seen)
+    stage = Stage(
+        kind="grpo",
+        start=name_of(job.source),
+        recipe=msgspec.to_builtins(recipe),
+        updates=trainer.state.global_step,
+        examples=len(seen),
+        rows=len(rows_seen),
+    )
+    return save(trainer, start, job.out, stage, rows_seen)
+
+
+def asked(trainer: Any, drawn: Sequence[Problem]) -> list[Problem]:
+    """Return the problems that the updates so far have asked, by the order in which TRL's own sampler gives them."""
+    sampler = trainer._get_train_sampler()  # noqa: SLF001 - it draws from the seed alone, and so draws again the same
+    each = sampler.batch_size * sampler.mini_repeat_count * sampler.repeat_count
+    places = islice(chain.from_iterable(repeat(sampler)), trainer.state.global_step * each)
+    return [drawn[place] for place in dict.fromkeys(places)]
 
 
 def make_trainer(job: Job, start: Start, desk: Desk, say: Say) -> Any:
@@ -295,9 +285,7 @@ def make_trainer(job: Job, start: Start, desk: Desk, say: Say) -> Any:
         rollout_func=desk.rollout,
     )
     trainer.shared = recipe.rollout == "shared"
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    return trainer
+    return quiet(trainer)
 
 
 def _prepare_engine() -> None:
@@ -353,12 +341,12 @@ def settings(recipe: GrpoRecipe, out: Path, *, evaluate: bool) -> GRPOConfig:
         eval_steps=recipe.eval_steps,
         save_strategy="steps",
         save_steps=recipe.save_steps,
-        save_total_limit=_KEPT,
+        save_total_limit=KEPT,
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,
         **_engine(recipe),
-        **_sharding(recipe),
+        **sharding(fsdp=recipe.fsdp, gradient_checkpointing=recipe.gradient_checkpointing),
     )
 
 
@@ -373,25 +361,3 @@ def _engine(recipe: GrpoRecipe) -> dict[str, Any]:
         "vllm_max_model_length": recipe.max_prompt_tokens + recipe.max_response_tokens,
         "vllm_importance_sampling_correction": False,
     }
-
-
-def _sharding(recipe: GrpoRecipe) -> dict[str, Any]:
-    """Shard over processes, where there are several; it has its own way to save memory for time."""
-    if not recipe.fsdp or int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return {"gradient_checkpointing": recipe.gradient_checkpointing}
-    chosen = {"version": 2, "activation_checkpointing": recipe.gradient_checkpointing}
-    return {"gradient_checkpointing": False, "fsdp": True, "fsdp_config": chosen}
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Keep a log's entries up to a step: what came after the checkpoint is done again."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-    path.write_bytes(b"".join(line for line in lines if orjson.loads(line)["step"] <= step))
-
-
-def _last_checkpoint(out: Path) -> str:
-    found = sorted((out / CHECKPOINTS).glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    if not found:
-        text = f"{out} has no checkpoint to go on from; start without --resume"
-        raise TrainError(text)
-    return str(found[-1])

@@ -49,6 +49,7 @@ class Problem(Struct, frozen=True, kw_only=True):
         expected: the row's label under that policy.
         cited: the ids of the violated categories, in the policy's order.
         benign: the row violates nothing that it is labelled for, under any policy.
+        row: what it was made of.
 
     """
 
@@ -57,6 +58,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     expected: Label
     cited: tuple[str, ...]
     benign: bool
+    row: Row
 
 
 class Asker:
@@ -79,6 +81,7 @@ class Asker:
             expected=label_of(wording, row.known),
             cited=tuple(cited(wording, row.known)),
             benign=not any(row.known.values()),
+            row=row,
         )
 
 

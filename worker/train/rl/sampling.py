@@ -9,40 +9,30 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import torch
 from msgspec import Struct
 
 from worker.config import Settings
-from worker.errors import TrainError
 from worker.judge.engine import Engine, Request
 from worker.judge.engine_env import environment
 from worker.judge.judge import vllm_engine
-from worker.records import Label
-from worker.train.examples.trie import Example
+from worker.train.release.history import name_of
 from worker.train.rl.problems import Asker, Problem, Rows, problems
 from worker.train.rl.recipes import GrpoRecipe
 from worker.train.rl.rewards import score
 from worker.train.rl.rollout import Sampler, read_completion
 from worker.train.rl.start import Start, load_model, open_start
+from worker.train.rl.traces import Head, Trace, trace_of, write_traces
 
 #: Prompts between two lines of progress.
 _ROUND: Final = 64
 #: The groups of completions of some prompts of token ids.
 Draw = Callable[[Sequence[Sequence[int]]], Awaitable[list[list[list[int]]]]]
-
-
-class Trace(Struct, frozen=True, kw_only=True):
-    """One kept answer: the prompt, what follows it (its end included), and what is right."""
-
-    prompt_ids: tuple[int, ...]
-    answer_ids: tuple[int, ...]
-    expected: Label
 
 
 class Yield(Struct, frozen=True, kw_only=True):
@@ -53,7 +43,7 @@ class Yield(Struct, frozen=True, kw_only=True):
 
 
 async def collect(recipe: GrpoRecipe, source: Path, rows: Rows, out: Path, say: Callable[[str], None]) -> Yield:
-    """Answer the recipe's prompts and write what is accepted, one JSON line each.
+    """Answer the recipe's prompts and write what is accepted: a file for ``train sft --traces``.
 
     Args:
         recipe: its prompts, group, temperature, top_p, answer length and way of rolling out.
@@ -71,13 +61,14 @@ async def collect(recipe: GrpoRecipe, source: Path, rows: Rows, out: Path, say: 
     rng = random.Random(f"{recipe.seed}/train")
     asked = problems(rows.train, rows.sets, asker, recipe, recipe.prompts, rng)
     torch.manual_seed(recipe.seed)
-    lines: list[bytes] = []
+    kept: list[Trace] = []
     async with drawing(start, recipe) as draw:
-        async for done, traces in accepted(asked, start, recipe, draw):
-            lines += [msgspec.json.encode(trace) + b"\n" for trace in traces]
-            say(f"{done}/{len(asked)} prompts, {len(lines)} kept")
-    await asyncio.to_thread(out.write_bytes, b"".join(lines))
-    return Yield(asked=len(asked), kept=len(lines))
+        async for done, found in accepted(asked, start, recipe, draw):
+            kept += found
+            say(f"{done}/{len(asked)} prompts, {len(kept)} kept")
+    head = Head(model=name_of(source), prompts=start.prompts(), recipe=recipe.name, seed=recipe.seed)
+    await asyncio.to_thread(write_traces, out, head, kept)
+    return Yield(asked=len(asked), kept=len(kept))
 
 
 async def accepted(
@@ -94,30 +85,13 @@ async def accepted(
 def best(problem: Problem, answers: Sequence[Sequence[int]], start: Start, recipe: GrpoRecipe) -> Trace | None:
     """Return the shortest answer with the full reward, if any."""
     full = sorted((ids for ids in answers if _reward(problem, ids, start, recipe) == 1.0), key=len)
-    return Trace(prompt_ids=problem.ids, answer_ids=tuple(full[0]), expected=problem.expected) if full else None
+    return trace_of(problem, full[0]) if full else None
 
 
 def _reward(problem: Problem, ids: Sequence[int], start: Start, recipe: GrpoRecipe) -> float:
     text, ended = read_completion(start.tokens, start.template, ids, served=recipe.served_budget)
     marked = score(text, problem.expected, problem.panel, start.template, reasoning=recipe.reasoning, ended=ended)
     return marked.reward
-
-
-def read_traces(path: Path) -> Iterator[Example]:
-    """Yield kept traces as training examples, with the loss on the answer alone.
-
-    Raises:
-        TrainError: the file does not hold traces.
-
-    """
-    for line in path.read_bytes().splitlines():
-        try:
-            trace = msgspec.json.decode(line, type=Trace)
-        except msgspec.DecodeError as error:
-            text = f"{path.name} is not a file of traces: {error}; make one with `rsafe train sample`"
-            raise TrainError(text) from None
-        weights = [0.0] * len(trace.prompt_ids) + [1.0] * len(trace.answer_ids)
-        yield Example(ids=[*trace.prompt_ids, *trace.answer_ids], weights=weights)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from worker.train.model import checkpoint
 from worker.train.rl import grpo
 from worker.train.rl.problems import Rows
 from worker.train.rl.recipes import GrpoRecipe, load_recipe
+from worker.train.rl.runs import CHECKPOINTS
 from worker.train.sft import Say
 from worker.train.study.plan import Study, Way
 from worker.train.study.supervise import Stop
@@ -67,7 +68,7 @@ class Reinforced(Struct, frozen=True, kw_only=True):
 
     def done(self) -> int:
         """Return the updates of the last checkpoint."""
-        found = (self.folder / grpo.CHECKPOINTS).glob("checkpoint-*")
+        found = (self.folder / CHECKPOINTS).glob("checkpoint-*")
         return max((int(path.name.rpartition("-")[2]) for path in found), default=0)
 
     def go(self, stop: Stop, say: Say, train: Callable[[grpo.Job, Rows, Say], Path] = grpo.train) -> bool:
@@ -83,7 +84,7 @@ class Reinforced(Struct, frozen=True, kw_only=True):
     def _drop_unsaved(self) -> None:
         """Drop checkpoints of a chunk that was cut off before its weights were written as a run's."""
         saved = max(0, steps_of(self.folder) - steps_of(self.source))
-        for path in (self.folder / grpo.CHECKPOINTS).glob("checkpoint-*"):
+        for path in (self.folder / CHECKPOINTS).glob("checkpoint-*"):
             if int(path.name.rpartition("-")[2]) > saved:
                 shutil.rmtree(path)
 
