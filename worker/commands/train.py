@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from worker.commands import calibrate, train_data, train_grpo, train_study
+from worker.commands.train_reads import CommercialOnly, Paper, PaperRows, PapersOnly, reads_from
 from worker.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def _group() -> None:
 def sft(
     out: Annotated[Path, typer.Option(help="Folder of the run, or of the exported model with --export-only.")],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
+    paper: Paper = None,
+    commercial_only: CommercialOnly = True,  # noqa: FBT002
+    papers_only: PapersOnly = False,  # noqa: FBT002
+    paper_rows: PaperRows = 0,
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Budget; with --resume, so many more.")] = 60,
     max_steps: Annotated[int, typer.Option(min=1, help="End after so many steps at the latest.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed draws the same examples.")] = 1,
@@ -67,6 +72,7 @@ def sft(
     recipe = Recipe(
         data=data,
         out=out,
+        reads=reads_from(paper, commercial_only=commercial_only, papers_only=papers_only, paper_rows=paper_rows),
         max_minutes=max_minutes,
         max_steps=max_steps,
         seed=seed,
@@ -94,6 +100,7 @@ def _train(recipe: Recipe, *, resume: bool) -> None:
 def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds to import
 
+    from worker.train.data.reads import again, reads_of  # noqa: PLC0415 - the same
     from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
     from worker.train.release.attach import learnt  # noqa: PLC0415 - the same
     from worker.train.release.export import Trained, document, export, extract, measure  # noqa: PLC0415 - the same
@@ -104,7 +111,8 @@ def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     _say(f"model folder {recipe.out} written; measuring it")
     # The rows and canaries are those of the run, whatever else was given.
     told = trained.recipe()
-    same = {name: told[name] for name in ("seed", "max_rows", "canaries") if name in told}
+    same: dict[str, Any] = {name: told[name] for name in ("seed", "max_rows", "canaries") if name in told}
+    same["reads"] = again(reads_of(told), recipe.reads)
     ready = make_ready(msgspec.structs.replace(recipe, **({"canaries": 0} | same)))
     rows = [sample.row for sample in ready.train]
     measured = measure(trained, ready, dev_rows)

@@ -20,6 +20,7 @@ from worker.judge.fingerprint import file_digests, model_key
 from worker.judge.papers import COMMERCIAL
 from worker.judge.template import load_template
 from worker.train.data.rows import Row, non_commercial
+from worker.train.data.taxonomy import UNSAFE
 from worker.train.evaluation.report import Report
 from worker.train.evaluation.targets import targets
 from worker.train.policies.wordings import CONCEPTS
@@ -32,6 +33,8 @@ METRICS_FILE: Final = "metrics.json"
 _HELD_TO: Final = "held_to"
 _SPLIT: Final = "calib"
 _TEST: Final = "test"
+#: How a threshold for the verdict over the whole taxonomy is called.
+_WHOLE: Final = ("whole", "the whole taxonomy")
 
 
 class Learnt(Struct, frozen=True, kw_only=True):
@@ -70,7 +73,7 @@ def attach(folder: Path, raw: RawScores, seed: int) -> Calibration:
         TrainError: no row has a score.
 
     """
-    names = {key: (concept.ids[0], concept.names[0]) for key, concept in CONCEPTS.items()}
+    names = {key: (concept.ids[0], concept.names[0]) for key, concept in CONCEPTS.items()} | {UNSAFE: _WHOLE}
     facts = raw.engine
     made = Calibration(
         model=key_of(folder),
@@ -138,6 +141,22 @@ def check_card(folder: Path) -> None:
         raise TrainError(text)
 
 
+def check_mark(folder: Path, barred: Sequence[str]) -> None:
+    """Check that rows which forbid commercial use calibrate only a model that is marked as not for it.
+
+    Raises:
+        TrainError: it is not marked.
+
+    """
+    config = orjson.loads((folder / "config.json").read_bytes())
+    if barred and config.get(COMMERCIAL) is not False:
+        text = (
+            f"{', '.join(barred)} forbid commercial use, and {folder} is not marked as trained on such rows; "
+            "calibrate it on other sets"
+        )
+        raise TrainError(text)
+
+
 def _change(folder: Path, held_to: dict[str, Any]) -> None:
     """Replace what an evaluation found; a folder without facts of ours keeps none."""
     path = folder / METRICS_FILE
@@ -157,7 +176,7 @@ def write_papers(folder: Path, facts: dict[str, Any], trained_on: Learnt) -> Non
     ``facts`` needs ``name``, ``parameters``, ``date``, ``recipe``, ``progress`` and ``measured``; ``extraction``
     is optional.
     """
-    _mark(folder / "config.json", commercial=not trained_on.non_commercial)
+    mark(folder / "config.json", commercial=not trained_on.non_commercial)
     key = key_of(folder)
     _write(folder / coverages.FILE_NAME, coverage(key, facts["date"], CONCEPTS, trained_on.rows))
     whole = facts | {"fingerprint": key, "learnt": msgspec.to_builtins(trained_on)}
@@ -181,7 +200,8 @@ def today() -> str:
     return dt.datetime.now(dt.UTC).date().isoformat()
 
 
-def _mark(config: Path, *, commercial: bool) -> None:
+def mark(config: Path, *, commercial: bool) -> None:
+    """Write into a model's ``config.json`` whether its rows allow commercial use."""
     fields = orjson.loads(config.read_bytes()) | {COMMERCIAL: commercial}
     config.write_bytes(orjson.dumps(fields, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
 
