@@ -20,6 +20,7 @@ from worker.train.data.labels import HATE
 from worker.train.data.rows import Row
 from worker.train.data.splits import split_of
 from worker.train.data.taxonomy import PRIVACY, UNSAFE
+from worker.train.evaluation.baseline import fit_baselines
 from worker.train.evaluation.cases import cases, own_questions
 from worker.train.evaluation.data import Data, in_order
 from worker.train.evaluation.markdown import render
@@ -147,3 +148,15 @@ def test_policies_of_words_and_following_keep_to_the_folder() -> None:
     data = made_data(8)
     row = Row(source="beavertails", place="a", text="hi", known={UNSAFE: True, HATE: True})
     assert structs.replace(data, train=(row,)).violated == {}
+
+
+def test_a_category_with_few_rows_is_no_baseline() -> None:
+    """A linear model of a handful of rows cannot be fitted, and would say nothing."""
+    rows = [
+        Row(
+            source="aegis2", place=str(number), text=f"text {number}", known={UNSAFE: number % 3 == 0, HATE: number < 3}
+        )
+        for number in range(60)
+    ]
+
+    assert set(fit_baselines(rows, {"aegis2": (UNSAFE, HATE)})) == {("aegis2", UNSAFE)}
