@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 from tests.support.paper_rows import write_paper
 from tests.support.rl_runs import small_recipe
 from tests.support.train_rows import some_ready, some_recipe, some_tokenizer
+from worker.errors import TrainError
 from worker.judge.papers import COMMERCIAL
 from worker.train.data.reads import Reads, reads_of
 from worker.train.rl.align import align
@@ -45,4 +47,9 @@ def test_rows_of_the_paper_align_a_model(tmp_path: Path) -> None:
     assert "must not be used commercially: ToxicChat (0124)" in notice
     assert "ConvAbuse" in notice
     told = reads_of(orjson.loads((tmp_path / "rl" / "recipe.json").read_bytes()))
+    again = Job(recipe=recipe, source=job.source, out=job.out, resume=True)
+    more = papers | {"or_bench_toxic": write_paper(tmp_path, "or_bench_toxic", 9)}
+    other = Reads(papers=more, commercial_only=False)
+    with pytest.raises(TrainError, match="the run read toxic_chat, not or_bench_toxic, toxic_chat; give the same"):
+        align(again, tmp_path, msgspec.structs.replace(other, papers_only=True), lambda _: None)
     assert (set(told.papers), told.commercial_only, told.papers_only) == ({"toxic_chat"}, False, False)

@@ -91,8 +91,15 @@ def sft(
 
 
 def _train(recipe: Recipe, *, resume: bool) -> None:
-    from worker.train.sft import train  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.data.reads import check, reads_of, resumed  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.sft import train  # noqa: PLC0415 - the same
 
+    told = recipe.out / "recipe.json"
+    if resume and told.is_file():
+        before = reads_of(msgspec.json.decode(told.read_bytes()))
+        recipe = msgspec.structs.replace(recipe, reads=resumed(before, recipe.reads))
+    # An earlier run in --out is forgotten only for one that can be.
+    check(recipe.reads)
     train(recipe, resume=resume, say=_say)
     typer.echo(f"done; export it: rsafe train sft --export-only {recipe.out} --out build/model")
 

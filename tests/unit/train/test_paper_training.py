@@ -24,7 +24,7 @@ from worker.errors import TrainError
 from worker.judge.papers import COMMERCIAL
 from worker.train.data.labels import CIVILITY, HATE, TOXICITY, close
 from worker.train.data.load import Loaded, load, split_rows
-from worker.train.data.reads import Reads, again, joined, load_reads, reads_of, without_paths
+from worker.train.data.reads import Reads, again, joined, load_reads, reads_of, resumed, without_paths
 from worker.train.data.rows import Row
 from worker.train.data.sources import SOURCES
 from worker.train.data.splits import split_of
@@ -283,6 +283,9 @@ def test_a_run_from_before_reads_the_folder() -> None:
     assert (moved.papers["toxic_chat"], moved.commercial_only) == (Path("here.csv"), False)
     with pytest.raises(TrainError, match="did not read xstest"):
         again(told, Reads(papers={"xstest": None}))
+    assert resumed(told, Reads()) == told
+    more = resumed(told, Reads(papers={"or_bench_hard": None}))
+    assert (set(more.papers), more.commercial_only) == ({"toxic_chat", "aegis2", "or_bench_hard"}, False)
     both = joined(Reads(papers={"aegis2": None}, paper_rows=3), told)
     assert (set(both.papers), both.commercial_only, both.paper_rows) == ({"toxic_chat", "aegis2"}, False, 0)
 
@@ -301,6 +304,10 @@ def test_from_rows_to_a_marked_export(tmp_path: Path) -> None:
     assert "**Not for commercial use**: BeaverTails, ToxicChat (0124)" in card
     assert orjson.loads((run / "data.json").read_bytes())["sources"].keys() == {"beavertails", "toxic_chat"}
 
+    refused = ["sft", "--paper", f"xstest={tmp_path}", "--out", str(run)]
+    assert CliRunner().invoke(app, refused).exit_code == 1
+    told = ["sft", "--resume", *size, "--max-steps", "3", "--out", str(run)]
+    assert CliRunner().invoke(app, told, catch_exceptions=False).exit_code == 0
     told = ["sft", "--export-only", str(run), "--out", str(model), "--dev-rows", "4"]
     assert CliRunner().invoke(app, told, catch_exceptions=False).exit_code == 0
     assert orjson.loads((model / "config.json").read_bytes())[COMMERCIAL] is False

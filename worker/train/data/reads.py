@@ -42,6 +42,21 @@ class Reads(Struct, frozen=True, kw_only=True):
     paper_rows: int = 0
 
 
+def check(reads: Reads) -> None:
+    """Check what a run is told before it touches anything.
+
+    Raises:
+        TrainError: a set is not known, is for evaluation only, or forbids commercial use.
+
+    """
+    for name, path in reads.papers.items():
+        allowed(name, path, "train")
+    check_commercial(reads.papers, commercial_only=reads.commercial_only)
+    if reads.papers_only and not reads.papers:
+        text = "--papers-only leaves no rows; name the sets to read, each with --paper"
+        raise TrainError(text)
+
+
 def load_reads(folder: Path, reads: Reads) -> Loaded:
     """Read what a run may learn from.
 
@@ -53,12 +68,7 @@ def load_reads(folder: Path, reads: Reads) -> Loaded:
         TrainError: a set is not there, is for evaluation only, or forbids commercial use.
 
     """
-    for name, path in reads.papers.items():
-        allowed(name, path, "train")
-    check_commercial(reads.papers, commercial_only=reads.commercial_only)
-    if reads.papers_only and not reads.papers:
-        text = "--papers-only leaves no rows; name the sets to read, each with --paper"
-        raise TrainError(text)
+    check(reads)
     loaded = load(folder, only_commercial=reads.commercial_only, papers=reads.papers, with_folder=not reads.papers_only)
     return _fewer(loaded, reads.paper_rows) if reads.paper_rows else loaded
 
@@ -118,6 +128,14 @@ def again(told: Reads, given: Reads) -> Reads:
         text = f"the run did not read {', '.join(others)}; an export reads what its run did, so leave it out"
         raise TrainError(text)
     return msgspec.structs.replace(told, papers=told.papers | given.papers)
+
+
+def resumed(told: Reads, given: Reads) -> Reads:
+    """Return what a run reads that goes on: what it read before, beside what is given now."""
+    if not given.papers:
+        return told
+    commercial_only = told.commercial_only and given.commercial_only
+    return msgspec.structs.replace(given, papers=told.papers | given.papers, commercial_only=commercial_only)
 
 
 def joined(first: Reads, second: Reads) -> Reads:

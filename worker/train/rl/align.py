@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import orjson
+
+from worker.errors import TrainError
 from worker.train.data import card
+from worker.train.data.load import Loaded
 from worker.train.data.reads import Reads
 from worker.train.release.aligned import mark_aligned
 from worker.train.rl.grpo import Job, Say, train
@@ -22,11 +26,14 @@ def align(job: Job, data: Path, reads: Reads, say: Say) -> Path:
         say: hears of progress.
 
     Raises:
-        TrainError: rows that are not there or must not train; see ``grpo.train``.
+        TrainError: rows that are not there, must not train, or are not those of the run that goes on; see
+            ``grpo.train``.
 
     """
     say("reading the rows")
     rows = read_rows(data, job.recipe.seed, reads)
+    if job.resume and rows.loaded:
+        _check_same(job.out / card.JSON_FILE, rows.loaded)
     # Under torchrun every process reads; one writes.
     writes = rows.loaded if os.environ.get("RANK", "0") == "0" else None
     if writes:
@@ -35,3 +42,15 @@ def align(job: Job, data: Path, reads: Reads, say: Say) -> Path:
     if writes:
         mark_aligned(job.source, job.out, model, writes, reads)
     return model
+
+
+def _check_same(path: Path, loaded: Loaded) -> None:
+    """Check that a run goes on with its own sets: a mark that others call for must not be lost."""
+    if not path.is_file():
+        return
+    before, now = set(orjson.loads(path.read_bytes())["sources"]), {row.source for row in (*loaded.rows, *loaded.own)}
+    if before != now:
+        text = (
+            f"the run read {', '.join(sorted(before))}, not {', '.join(sorted(now))}; give the same --data and --paper"
+        )
+        raise TrainError(text)
