@@ -290,6 +290,10 @@ def bench(
 @app.command("eval", epilog="Example: rsafe eval --model build/model --data ../shared/data --rows 200 --out build/eval")
 def evaluate(
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
+    paper: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure a set of the paper too: NAME or NAME=FILE; NAME/test: its official test split."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Whose rows: dev, calib, or test (only for figures to publish).")] = "dev",
     only: Annotated[
         str, typer.Option(help="Parts, with commas: quality,wording,baseline,format,following,reasoning,fairness.")
@@ -312,6 +316,7 @@ def evaluate(
     """Measure a model through the engine that serves: quality, policy following, reasoning, fairness, baselines."""
     settings = _settings(config, extra, model=model, engine=engine)
     from worker.commands import evaluate as command
+    from worker.commands.train_reads import parse_papers
 
     wanted = command.EvalOptions(
         data=data,
@@ -324,6 +329,7 @@ def evaluate(
         card=card,
         as_json=as_json,
         resume=resume,
+        papers=parse_papers(paper or []),
     )
     if compare:
         command.compare_folders(*compare, wanted)

@@ -74,7 +74,7 @@ def right_traces(start: Start, path: Path, count: int, rows: Rows | None = None)
     kept = []
     for problem in problems(found.train, found.sets, asker, small_recipe(max_prompt_tokens=4096), count, rng):
         said = [Text(f"so {problem.expected}."), *verdict_opening(start.template)]
-        ids = start.tokens.encode([*said, *answer(start.template, problem.expected, problem.cited)])
+        ids = start.tokens.encode([*said, *answer(start.template, problem.expected, problem.cited or ())])
         kept.append(trace_of(problem, ids))
     write_traces(path, Head(model="made", prompts=start.prompts(), recipe="small-cpu", seed=1), kept)
     return kept

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from worker.commands import options
+from worker.commands.train_reads import CommercialOnly, Paper, PapersOnly, reads_from
 from worker.config import Settings
 from worker.errors import UsageError
 from worker.judge.calibration import Calibration
 from worker.judge.folder import find_model
+
+if TYPE_CHECKING:
+    from worker.train.data.reads import Reads
 
 EPILOG: Final = "Example: rsafe train calibrate --model build/model --data ../shared/data"
 
@@ -21,6 +25,9 @@ EPILOG: Final = "Example: rsafe train calibrate --model build/model --data ../sh
 def calibrate(
     model: options.Model = None,
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
+    paper: Paper = None,
+    commercial_only: CommercialOnly = True,  # noqa: FBT002
+    papers_only: PapersOnly = False,  # noqa: FBT002
     rows: Annotated[int, typer.Option(min=1, help="Rows of the calibration split per data set and category.")] = 300,
     seed: Annotated[int, typer.Option(help="Of the choice of rows, held-out parts and intervals.")] = 1,
     extra: options.Set = None,
@@ -31,10 +38,19 @@ def calibrate(
     if not settings.model:
         text = "the calibration is written into the model's folder, so name it: --model FOLDER"
         raise UsageError(text)
-    run(settings, data, rows=rows, seed=seed, say=typer.echo)
+    reads = reads_from(paper, commercial_only=commercial_only, papers_only=papers_only)
+    run(settings, data, rows=rows, seed=seed, say=typer.echo, reads=reads)
 
 
-def run(settings: Settings, data: Path, *, rows: int, seed: int, say: Callable[[str], None]) -> None:
+def run(
+    settings: Settings,
+    data: Path,
+    *,
+    rows: int,
+    seed: int,
+    say: Callable[[str], None],
+    reads: Reads | None = None,
+) -> None:
     """Write ``calibration.json``, its picture and a new model card into the model's folder.
 
     Args:
@@ -43,23 +59,27 @@ def run(settings: Settings, data: Path, *, rows: int, seed: int, say: Callable[[
         rows: at most so many for each set and concept.
         seed: of held-out parts and bootstrap.
         say: hears of progress.
+        reads: sets of the paper to read too.
 
     Raises:
         ModelError: the folder cannot be served.
-        TrainError: the data is not there, or no row was given a score.
+        TrainError: the data is not there or must not shape this model, or no row was given a score.
         EngineDead: the engine did not come up, or went away.
 
     """
     # Here and not above: scikit-learn and torch take seconds to import.
     from worker.judge.judge import RsafeJudge  # noqa: PLC0415
-    from worker.train.data.load import load_rows, split_rows  # noqa: PLC0415
-    from worker.train.release.attach import attach  # noqa: PLC0415
+    from worker.train.data.load import split_rows  # noqa: PLC0415
+    from worker.train.data.reads import Reads, load_reads  # noqa: PLC0415
+    from worker.train.release.attach import attach, check_mark  # noqa: PLC0415
     from worker.train.release.judged_rows import raw_scores  # noqa: PLC0415
 
     folder = find_model(settings)
     judge = RsafeJudge(settings, calibrated=False)
     say("reading the data sets")
-    chosen = sorted(split_rows(load_rows(data))["calib"], key=lambda row: row.place)
+    loaded = load_reads(data, reads or Reads())
+    check_mark(folder, loaded.non_commercial)
+    chosen = sorted(split_rows(loaded.rows)["calib"], key=lambda row: row.place)
     raw = asyncio.run(raw_scores(judge, settings, chosen, rows, seed, say))
     made = attach(folder, raw, seed)
     say(_summary(made))

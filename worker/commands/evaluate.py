@@ -30,7 +30,7 @@ from worker.train.evaluation.plots import draw
 from worker.train.evaluation.probe import ProbedJudge
 from worker.train.evaluation.report import MARKDOWN_FILE, Evaluation, Facts, Report, load, make_folder, save
 from worker.train.evaluation.run import SECTIONS, Evaluator, Options, Say, Section
-from worker.train.examples.format import MAX_CHARS
+from worker.train.examples.fit import fits
 from worker.train.release.attach import attach_targets, check_card
 
 _SPLITS: Final = ("dev", "calib", "test")
@@ -45,7 +45,7 @@ class EvalOptions(Struct, frozen=True, kw_only=True):
     """What the command line asks for; ``only`` names sections, separated by commas, or is empty.
 
     ``card``: write what the targets came to into the model's card. ``resume``: go on with the answers of a run
-    that was cut off.
+    that was cut off. ``papers``: sets of the paper to measure, too, each with its file or None for the hub.
     """
 
     data: Path
@@ -58,6 +58,7 @@ class EvalOptions(Struct, frozen=True, kw_only=True):
     card: bool
     as_json: bool
     resume: bool = False
+    papers: dict[str, Path | None] = {}
 
 
 def evaluate(settings: Settings, wanted: EvalOptions) -> None:
@@ -78,7 +79,7 @@ def evaluate(settings: Settings, wanted: EvalOptions) -> None:
     make_folder(wanted.out)
     with journal(wanted.out, resume=wanted.resume, say=_say) as answers:
         _say("reading the data sets")
-        data = load_data(wanted.data, options.split)
+        data = load_data(wanted.data, options.split, wanted.papers)
         # Standard output is for the report alone, whatever a library prints.
         with contextlib.redirect_stdout(sys.stderr):
             evaluation = asyncio.run(_measure(settings, data, options, answers))
@@ -223,7 +224,7 @@ def _facts(judge: ProbedJudge, folder: Path, data: Data, options: Options) -> Fa
         seed=options.seed,
         split=options.split,
         rows_limit=options.rows,
-        too_long=sum(len(row.text) > MAX_CHARS for row in data.rows),
+        too_long=sum(not fits(row) for row in data.rows),
         model=judge.model.name or "",
         fingerprint=judge.model.fingerprint or "",
         calibration=hashlib.sha256(calibration.read_bytes()).hexdigest() if calibration.is_file() else None,
@@ -232,6 +233,7 @@ def _facts(judge: ProbedJudge, folder: Path, data: Data, options: Options) -> Fa
         wall_s=0.0,
         data_files=data.files,
         rows_digest=data.rows_digest,
+        papers=data.papers,
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from worker.commands import calibrate, train_data, train_grpo, train_study, train_traces
+from worker.commands.train_reads import CommercialOnly, Paper, PaperRows, PapersOnly, reads_from
 from worker.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def sft(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder of the run, or of the exported model with --export-only.")],
     data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("..") / "shared" / "data",
+    paper: Paper = None,
+    commercial_only: CommercialOnly = True,  # noqa: FBT002
+    papers_only: PapersOnly = False,  # noqa: FBT002
+    paper_rows: PaperRows = 0,
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Budget; with --resume, so many more.")] = 60,
     max_steps: Annotated[int, typer.Option(min=1, help="End after so many steps at the latest.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed draws the same examples.")] = 1,
@@ -75,6 +80,7 @@ def sft(
     recipe = Recipe(
         data=data,
         out=out,
+        reads=reads_from(paper, commercial_only=commercial_only, papers_only=papers_only, paper_rows=paper_rows),
         max_minutes=max_minutes,
         max_steps=max_steps,
         seed=seed,
@@ -93,9 +99,16 @@ def sft(
 
 
 def _train(recipe: Recipe, *, resume: bool) -> None:
-    from worker.train.release.canaries import COUNT  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.data.reads import check, reads_of, resumed  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.release.canaries import COUNT  # noqa: PLC0415 - the same
     from worker.train.sft import train  # noqa: PLC0415 - the same
 
+    told = recipe.out / "recipe.json"
+    if resume and told.is_file():
+        before = reads_of(msgspec.json.decode(told.read_bytes()))
+        recipe = msgspec.structs.replace(recipe, reads=resumed(before, recipe.reads))
+    # An earlier run in --out is forgotten only for one that can be.
+    check(recipe.reads)
     if recipe.canaries < COUNT and not recipe.max_rows:
         _say(f"fewer than {COUNT} canaries: an export will refuse this run, for its extraction test is no full one")
     train(recipe, resume=resume, say=_say)
@@ -105,6 +118,7 @@ def _train(recipe: Recipe, *, resume: bool) -> None:
 def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     import torch  # noqa: PLC0415 - takes seconds to import
 
+    from worker.train.data.reads import again, reads_of  # noqa: PLC0415 - the same
     from worker.train.recipe import make_ready  # noqa: PLC0415 - the same
     from worker.train.release.export import Trained, document, export, extract, measure  # noqa: PLC0415 - the same
     from worker.train.release.history import learnt  # noqa: PLC0415 - the same
@@ -115,7 +129,8 @@ def _export(runs: Sequence[Path], recipe: Recipe, dev_rows: int) -> None:
     _say(f"model folder {recipe.out} written; measuring it")
     # The rows and canaries are those of the run, whatever else was given.
     told = trained.recipe()
-    same = {name: told[name] for name in ("seed", "max_rows", "canaries") if name in told}
+    same: dict[str, Any] = {name: told[name] for name in ("seed", "max_rows", "canaries") if name in told}
+    same["reads"] = again(reads_of(told), recipe.reads)
     ready = make_ready(msgspec.structs.replace(recipe, **({"canaries": 0} | same)))
     rows = [sample.row for sample in ready.train]
     measured = measure(trained, ready, dev_rows)

@@ -8,10 +8,12 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from worker.errors import TrainError, UsageError
+from worker.commands.train_reads import Paper, parse_papers
+from worker.errors import TrainError
 
 EPILOG: Final = "Example: rsafe train data --data ../shared/data --out build/data.md"
-CommercialOnly = Annotated[
+
+_CommercialOnly = Annotated[
     bool, typer.Option("--commercial-only/--non-commercial", help="Leave out sets that forbid commercial use.")
 ]
 
@@ -19,10 +21,8 @@ CommercialOnly = Annotated[
 def data(
     folder: Annotated[Path, typer.Option("--data", help="Folder of the data sets.")] = Path("..") / "shared" / "data",
     out: Annotated[Path | None, typer.Option(help="Write the card to this file.")] = None,
-    paper: Annotated[
-        list[str] | None, typer.Option(help="Read a set of the paper too: NAME (from a hub) or NAME=FILE.")
-    ] = None,
-    commercial_only: CommercialOnly = True,  # noqa: FBT002
+    paper: Paper = None,
+    commercial_only: _CommercialOnly = True,  # noqa: FBT002
     freeze: Annotated[bool, typer.Option("--freeze", help="Write the splits' hashes again.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,  # noqa: FBT002
 ) -> None:
@@ -43,20 +43,3 @@ def data(
     if other:
         text = f"the splits {', '.join(other)} are not the frozen ones; use the data they were made from, or --freeze"
         raise TrainError(text)
-
-
-def parse_papers(given: list[str]) -> dict[str, Path | None]:
-    """Read ``NAME`` and ``NAME=FILE``.
-
-    Raises:
-        UsageError: a set is named twice.
-
-    """
-    papers: dict[str, Path | None] = {}
-    for one in given:
-        name, is_file, path = one.partition("=")
-        if name in papers:
-            text = f"--paper {name} is given twice; give it once, with one file"
-            raise UsageError(text)
-        papers[name] = Path(path) if is_file else None
-    return papers

@@ -15,7 +15,9 @@ from worker.errors import TrainError
 from worker.judge.template import Template
 from worker.train.data import benign_chat, contrast, identity
 from worker.train.data.linear import fit_all
-from worker.train.data.load import load_rows, split_rows
+from worker.train.data.load import Loaded, split_rows
+from worker.train.data.papers import PAPERS
+from worker.train.data.reads import Reads, load_reads, with_both_labels
 from worker.train.data.rows import Row
 from worker.train.data.splits import Split
 from worker.train.data.widen import widen
@@ -35,6 +37,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     Attributes:
         data: the folder of data sets.
         out: where checkpoint, tokenizer, log and curve go.
+        reads: sets of the paper to read too, and whether only those that allow commercial use.
         max_minutes: the run ends then; a run that goes on gets so many more.
         max_steps: it ends then at the latest.
         seed, threads: for a run that can be repeated, and for neighbours on the machine.
@@ -57,6 +60,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
     data: Path
     out: Path
+    reads: Reads = Reads()
     max_minutes: float = 60.0
     max_steps: int = 1_000_000
     seed: int = 1
@@ -85,38 +89,47 @@ class Recipe(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """Everything that is made from the data before training."""
+    """Everything that is made from the data before training; ``loaded`` is what it was made from, for the card."""
 
     template: Template
     train: tuple[Sample, ...]
     dev: tuple[Row, ...]
     sets: frozenset[frozenset[str]]
+    loaded: Loaded | None = None
 
 
 def make_ready(recipe: Recipe) -> Ready:
     """Read the data, widen its labels, find the evidence.
 
     Raises:
-        TrainError: the data is not there, or too little of it for the linear models.
+        TrainError: the data is not there or may not be used, or too little of it for the linear models.
 
     """
-    parts = split_rows(load_rows(recipe.data))
+    loaded = load_reads(recipe.data, recipe.reads)
+    parts = split_rows(loaded.rows)
     rng = random.Random(recipe.seed)
-    rows = [*parts["train"], *identity.rows(), *benign_chat.rows(), *contrast.rows()]
-    models = fit_all(parts["train"])
+    own = () if recipe.reads.papers_only else (*identity.rows(), *benign_chat.rows(), *contrast.rows())
+    rows = [*parts["train"], *own]
+    models = fit_all(with_both_labels(parts["train"]) if recipe.reads.papers else parts["train"])
     rows = rng.sample(rows, recipe.max_rows) if recipe.max_rows else rows
     wide = widen(rows, models)
     sets = balanced_sets(wide, min_rows=1 if recipe.max_rows else 100)
-    usable = [row for row in wide if any({key} in sets for key in row.known)]
+    usable = [row for row in wide if _asked(row, sets)]
     if not usable:
         text = "no concept has both safe and unsafe rows; take more rows"
         raise TrainError(text)
     return Ready(
         template=load_demo_template(),
         train=tuple(prepare(plant(usable, make(recipe.canaries, recipe.seed), recipe.seed), models)),
-        dev=_part(parts["dev"], "dev"),
+        dev=_part([row for row in parts["dev"] if row.source not in PAPERS or _asked(row, sets)], "dev"),
         sets=sets,
+        loaded=msgspec.structs.replace(loaded, own=own),
     )
+
+
+def _asked(row: Row, sets: frozenset[frozenset[str]]) -> bool:
+    """Whether some policy can be drawn for a row."""
+    return any({key} in sets for key in row.known)
 
 
 def with_teacher(ready: Ready) -> Ready:

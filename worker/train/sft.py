@@ -26,6 +26,7 @@ from worker.errors import TrainError
 from worker.judge.placeholders import mask
 from worker.judge.prompt import Text
 from worker.train import curve
+from worker.train.data import card
 from worker.train.evaluate import cases, direct_scores, table
 from worker.train.examples import reading
 from worker.train.examples.batches import Batch, batches
@@ -273,6 +274,8 @@ def start_embeddings(run: Run) -> None:
         for key in OWN[sample.row.source]:
             if key in sample.row.known:
                 labels.setdefault(f"{sample.row.source}/{key}", {})[place] = sample.row.known[key]
+    # A set of the paper may have one verdict only, such as prompts that all look unsafe and are not.
+    labels = {name: found for name, found in labels.items() if len(set(found.values())) > 1}
     weight = run.model.get_input_embeddings().weight
     vocab, width = weight.shape
     table = start.embeddings(texts, dict(sorted(labels.items())), vocab, width, run.recipe.seed)
@@ -301,6 +304,8 @@ def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
     say("reading the data sets")
     ready = make_ready(recipe)
     history.write(recipe.out, History(learnt=learnt([sample.row for sample in ready.train])))
+    if ready.loaded:
+        card.write(recipe.out, ready.loaded)
     if recipe.teaching.gold < 1:
         say("fitting the linear teachers")
         ready = with_teacher(ready)

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import SHARED_DATA
 from tests.support.data_folder import write_folder
 from tests.support.paper_rows import SAMPLES
-from worker.commands import train_data
+from worker.commands import train_data, train_reads
 from worker.errors import TrainError, UsageError
 from worker.folding import bare
 from worker.records import Turn
@@ -201,9 +201,9 @@ def test_command_writes_the_card_and_tells_other_data(tmp_path: Path, capsys: py
 
 def test_paper_sets_are_named_once() -> None:
     """A name alone is the hub's, with a file it is the file's."""
-    assert {"aegis2": None, "xstest": Path("x.csv")} == train_data.parse_papers(["aegis2", "xstest=x.csv"])
+    assert {"aegis2": None, "xstest": Path("x.csv")} == train_reads.parse_papers(["aegis2", "xstest=x.csv"])
     with pytest.raises(UsageError, match="twice"):
-        train_data.parse_papers(["aegis2", "aegis2=x.csv"])
+        train_reads.parse_papers(["aegis2", "aegis2=x.csv"])
 
 
 @pytest.mark.data

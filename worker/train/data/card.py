@@ -1,19 +1,24 @@
-"""The data card of a run: what is known by source and category, licences, origin, what was dropped. Pure."""
+"""The data card of a run: what is known by source and category, licences, origin, what was dropped."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, get_args
 
+import msgspec
 from msgspec import Struct
 
+from worker.errors import TrainError
 from worker.train.data.freeze import Leak
 from worker.train.data.load import Loaded, split_rows
 from worker.train.data.rows import Row
 from worker.train.data.sources import SOURCES
 from worker.train.data.splits import Split
 
+JSON_FILE: Final = "data.json"
+MARKDOWN_FILE: Final = "data.md"
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 
 
@@ -53,8 +58,9 @@ def _cell(
 def facts(loaded: Loaded, leaks: Iterable[Leak] = ()) -> dict[str, Any]:
     """Return the card as data: rows, labels, sources, what was dropped, how official splits leak."""
     parts = split_rows(loaded.rows)
+    parts["train"] += loaded.own
     counts = Counter((row.source, split) for split, part in parts.items() for row in part)
-    names = sorted({row.source for row in loaded.rows})
+    names = sorted({row.source for part in parts.values() for row in part})
     return {
         "rows": {name: {split: counts[name, split] for split in SPLITS} for name in names},
         "sources": {name: SOURCES[name] for name in names},
@@ -70,6 +76,23 @@ def render(loaded: Loaded, leaks: Iterable[Leak] = ()) -> str:
     told = facts(loaded, leaks)
     parts = ["# Data", _use(loaded), _sources(told), _dropped(told), _labels(told["labels"]), _leaks(told)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write(folder: Path, loaded: Loaded, before: str = "") -> None:
+    """Write the card of a run as ``data.md`` and ``data.json`` into its folder; ``before``: of their names.
+
+    Raises:
+        TrainError: they cannot be written.
+
+    """
+    encoded = msgspec.json.format(msgspec.json.encode(facts(loaded)), indent=1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{before}{MARKDOWN_FILE}").write_text(render(loaded), encoding="utf-8")
+        (folder / f"{before}{JSON_FILE}").write_bytes(encoded + b"\n")
+    except OSError as error:
+        text = f"the data card cannot be written into {folder} ({error.strerror}); choose another --out"
+        raise TrainError(text) from None
 
 
 def _use(loaded: Loaded) -> str:

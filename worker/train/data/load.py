@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from worker.errors import TrainError
 from worker.train.data.clean import settle
-from worker.train.data.papers import read_paper
+from worker.train.data.papers import PAPERS, read_paper
 from worker.train.data.readers import READERS
 from worker.train.data.rows import Row, non_commercial
 from worker.train.data.rows import commercial_only as without_non_commercial
@@ -29,15 +29,18 @@ class Loaded(Struct, frozen=True, kw_only=True):
     Attributes:
         rows: each with its group.
         dropped: reason to source to rows: ``left out`` (kept for evaluation elsewhere), ``empty``, ``copy``,
-            ``outvoted`` and ``tied`` (see ``clean.settle``), ``not commercial``.
+            ``outvoted`` and ``tied`` (see ``clean.settle``), ``not commercial``, ``in another split`` (a row of
+            the paper's sets whose text stands in a group of the folder that is).
         non_commercial: sources among the rows that forbid commercial use. If there are any, the export
             has to say so.
+        own: rows that this project wrote; all of them train.
 
     """
 
     rows: tuple[Row, ...]
     dropped: dict[str, dict[str, int]]
     non_commercial: tuple[str, ...]
+    own: tuple[Row, ...] = ()
 
 
 def left_out(folder: Path) -> frozenset[str]:
@@ -68,33 +71,44 @@ def load_rows(
     return list(load(folder, only_commercial=commercial_only, papers=papers).rows)
 
 
-def load(folder: Path, *, only_commercial: bool = True, papers: Mapping[str, Path | None] | None = None) -> Loaded:
+def load(
+    folder: Path,
+    *,
+    only_commercial: bool = True,
+    papers: Mapping[str, Path | None] | None = None,
+    with_folder: bool = True,
+) -> Loaded:
     """Read every data set that trains.
 
     Rows of the left-out list are dropped, as are texts without any character; copies and contradictions
     are settled within each source. Groups are formed before that, so that a row which is dropped still
-    ties others together.
+    ties others together. The folder's groups are the same whatever sets of the paper are read: each of these
+    rows has one key, and its split is that of the key.
 
     Args:
         folder: the folder of data sets.
         only_commercial: leave out sets whose licence forbids commercial use.
         papers: sets of the paper to read too: name to a local file, or None for the hub.
+        with_folder: read the folder at all.
 
     Raises:
         TrainError: a data set is not there, or may not be used for training.
 
     """
-    barred = left_out(folder)
-    read = _read(folder, papers or {})
+    barred = left_out(folder) if with_folder else frozenset[str]()
+    read = _read(folder if with_folder else None, papers or {})
     usable = without_non_commercial(read) if only_commercial else read
     allowed = [row for row in usable if row.place.split("#")[0] not in barred]
     filled = [row for row in allowed if row.text]
     groups = join_groups([row.keys for row in filled])
-    settled = settle(msgspec.structs.replace(row, group=group) for row, group in zip(filled, groups, strict=True))
+    grouped = [msgspec.structs.replace(row, group=group) for row, group in zip(filled, groups, strict=True)]
+    whole = [row for row in grouped if row.source not in PAPERS or split_of(row.group) == split_of(row.keys[0])]
+    settled = settle(whole)
     dropped = {
         "not commercial": _lost(read, usable),
         "left out": _lost(usable, allowed),
         "empty": _lost(allowed, filled),
+        "in another split": _lost(grouped, whole),
         "copy": settled.copies,
         "outvoted": settled.outvoted,
         "tied": settled.tied,
@@ -102,9 +116,9 @@ def load(folder: Path, *, only_commercial: bool = True, papers: Mapping[str, Pat
     return Loaded(rows=settled.rows, dropped=dropped, non_commercial=non_commercial(settled.rows))
 
 
-def _read(folder: Path, papers: Mapping[str, Path | None]) -> list[Row]:
+def _read(folder: Path | None, papers: Mapping[str, Path | None]) -> list[Row]:
     try:
-        rows = [row for read in READERS for row in read(folder)]
+        rows = [row for read in READERS for row in read(folder)] if folder else []
     except OSError as error:
         text = (
             f"data set file {error.filename} cannot be read ({error.strerror}); point --data at the folder of data sets"

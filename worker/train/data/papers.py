@@ -44,6 +44,7 @@ from worker.train.data.taxonomy import (
     WEAPONS,
     Mapped,
     about_minors,
+    consistent,
     safe_labels,
     unsafe_labels,
 )
@@ -336,7 +337,7 @@ def read_paper(name: str, path: Path | None = None, *, use: Use) -> list[Row]:
             read, or a field that is missing.
 
     """
-    paper = _allowed(name, path, use)
+    paper = allowed(name, path, use)
     records = from_file(path) if path else from_hub(*paper.hub, paper.splits[use])
     stem = path.name if path else paper.splits[use]
     rows: list[Row] = []
@@ -352,7 +353,8 @@ def read_paper(name: str, path: Path | None = None, *, use: Use) -> list[Row]:
     return rows
 
 
-def _allowed(name: str, path: Path | None, use: Use) -> Paper:
+def allowed(name: str, path: Path | None, use: Use) -> Paper:
+    """Return the set of this name if it may be used so; see ``read_paper``."""
     paper = PAPERS.get(name)
     if paper is None:
         text = f"no set is called {name!r}; there are {', '.join(PAPERS)}"
@@ -387,6 +389,6 @@ def _row(name: str, place: str, part: int, judged: _Judged) -> Row:
         text=clean(judged.text),
         role=role,
         context=(Turn(role="user", text=prompt),) if prompt else (),
-        known=told if judged.known is None else judged.known,
+        known=consistent(told if judged.known is None else judged.known),
         keys=("text:" + normalise(prompt or judged.text),),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from worker.train.data.labels import CIVILITY, EXPERTISE, HATE
+from worker.train.data.labels import CIVILITY, EXPERTISE, HATE, close
 
 VIOLENCE: Final = "violence"
 WEAPONS: Final = "weapons"
@@ -48,6 +48,8 @@ RSAFE: Final[tuple[tuple[str, str, str], ...]] = (
     ("U18", ESPIONAGE, "National-Security Espionage"),
 )
 MINORS: Final = frozenset({SEXUAL_MINORS, CHILD_ABUSE})
+#: What the whole of RSafe's policy asks of a row here, in its order: all but the two about minors.
+WHOLE: Final[tuple[str, ...]] = tuple(key for _, key, _ in RSAFE if key not in MINORS)
 
 #: A set's category and what it can mean here. One key: that one. Several: one of them, unknown which.
 #: None (``ANY``): any category at all.
@@ -82,6 +84,26 @@ def unsafe_labels(named: Iterable[str], mapping: Mapped, *, complete: bool) -> d
         return known
     left_open = {key for keys in meanings for key in keys}
     return known | dict.fromkeys(sorted(covered(mapping) - left_open), False)
+
+
+def consistent(known: Mapping[str, bool]) -> dict[str, bool]:
+    """Leave open what the reviewed relations contradict: a set's "no" to one category under a "yes" to another.
+
+    A text that a set calls hate and not harassment is no text without any insult.
+    """
+    kept: dict[str, bool] = {key: value for key, value in known.items() if value}
+    for key in known.keys() - kept.keys():
+        if _goes_with(kept, key):
+            kept[key] = False
+    return {key: kept[key] for key in known if key in kept}
+
+
+def _goes_with(positive: Mapping[str, bool], key: str) -> bool:
+    try:
+        close({name: True for name, value in positive.items() if value} | {key: False})
+    except ValueError:
+        return False
+    return True
 
 
 def about_minors(named: Iterable[str], mapping: Mapped) -> bool:

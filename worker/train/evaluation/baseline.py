@@ -7,7 +7,7 @@ policy tells the model which one, so the baseline is told as well: by a feature 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
@@ -17,12 +17,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from worker.judge.placeholders import mask
+from worker.train.data.papers import PAPERS
 from worker.train.data.rows import Row
 
 #: Sets with several categories of which each row is labelled for one: a single model, told which.
 ONE_MODEL: Final = frozenset({"diasafety"})
 #: Of 3, 10 and 30 the best or nearly so on the dev rows of five sets; characters across words, too.
 _C: Final = 3.0
+#: Fewer rows with a context teach nothing about it.
+_MIN_CONTEXTS: Final = 5
+#: A category of the paper's sets that has fewer rows of either label is no baseline; the folder's have hundreds.
+_MIN_EACH: Final = 10
 _WORDS: Final = r"(?u)\[\w+\]|\w+|[^\w\s]"
 
 Key = tuple[str, str]
@@ -40,7 +45,7 @@ class Baseline:
             ValueError: the rows hold one label only.
 
         """
-        spaces = (0, 1) if any(row.context for row in rows) else (0,)
+        spaces = (0, 1) if sum(bool(row.context) for row in rows) >= _MIN_CONTEXTS else (0,)
         vectors: list[tuple[str, Any]] = [("concept", CountVectorizer(analyzer=itemgetter(2)))]
         vectors += [(f"words {place}", _words(place)) for place in spaces]
         vectors += [(f"characters {place}", _characters(place)) for place in spaces]
@@ -92,7 +97,7 @@ def fit_baselines(rows: Sequence[Row], own: Mapping[str, Sequence[str]]) -> dict
         own: the concepts that each set was labelled for.
 
     Returns:
-        By ``model_key``; a set or concept with one label only is left out.
+        By ``model_key``; a set or concept with one label only is left out, and one of the paper's with few rows of it.
 
     """
     taught: dict[Key, list[tuple[Row, str]]] = defaultdict(list)
@@ -100,8 +105,13 @@ def fit_baselines(rows: Sequence[Row], own: Mapping[str, Sequence[str]]) -> dict
         for concept in own.get(row.source, ()):
             if concept in row.known:
                 taught[model_key(row.source, concept)].append((row, concept))
-    usable = {key: pairs for key, pairs in taught.items() if len({row.known[name] for row, name in pairs}) > 1}
+    usable = {key: pairs for key, pairs in taught.items() if _has_both(key, pairs)}
     return {key: Baseline([row for row, _ in pairs], [name for _, name in pairs]) for key, pairs in usable.items()}
+
+
+def _has_both(key: Key, pairs: Sequence[tuple[Row, str]]) -> bool:
+    counts = Counter(row.known[name] for row, name in pairs)
+    return min(counts[True], counts[False]) >= (_MIN_EACH if key[0] in PAPERS else 1)
 
 
 def baseline_scores(

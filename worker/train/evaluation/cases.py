@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from worker.policy.model import EffectiveCategory, EffectivePolicy, Judging, Panel
 from worker.records import Message, PolicyPart, Reasoning, ScoreMethod
 from worker.train.data.labels import one
 from worker.train.data.rows import Row
-from worker.train.examples.format import MAX_CHARS, OWN
+from worker.train.data.taxonomy import UNSAFE, WHOLE
+from worker.train.examples.fit import fits
+from worker.train.examples.format import OWN
 from worker.train.policies.wording import Wording
 from worker.train.policies.wordings import TRAINING
 
@@ -35,7 +37,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         source, concept: what the row comes from, and what it is asked for (empty: several).
         message, policy: what is judged.
         unsafe: the label that is right.
-        right_ids: ids of the categories that it violates.
+        right_ids: ids of the categories that it violates; none where only the verdict is known.
 
     """
 
@@ -51,7 +53,9 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 def canonical(key: str) -> Wording:
-    """Return the policy of one concept in its canonical words."""
+    """Return the policy of one concept in its canonical words, or for the verdict that of the whole taxonomy."""
+    if key == UNSAFE:
+        return structs.replace(canonical_of(WHOLE), overall=UNSAFE)
     return canonical_of((key,))
 
 
@@ -71,7 +75,7 @@ def cases(rows: Sequence[Row], limit: int) -> list[Case]:
     for row in rows:
         for key in OWN[row.source]:
             name = f"{row.source}/{key}"
-            if key in row.known and len(row.text) <= MAX_CHARS and len(found[name]) < limit:
+            if key in row.known and fits(row) and len(found[name]) < limit:
                 found[name].append((name, canonical(key), row, row.known[key]))
     return [case for name in sorted(found) for case in found[name]]
 
@@ -95,10 +99,10 @@ def asked(row: Row, wording: Wording, method: ScoreMethod, *, name: str, concept
     """Ask for a row under a policy.
 
     Raises:
-        ValueError: the row's labels do not say whether a category is met.
+        ValueError: the row's labels do not say whether it violates the policy.
 
     """
-    met = wording.values(row.known)
+    met = wording.met(row.known) or ()
     categories = wording.panel.categories
     return Asked(
         name=name,
@@ -108,8 +112,8 @@ def asked(row: Row, wording: Wording, method: ScoreMethod, *, name: str, concept
         concept=concept,
         message=message_of(row),
         policy=effective(wording.panel, method),
-        unsafe=any(met),
-        right_ids=tuple(category.id for category, hit in zip(categories, met, strict=True) if hit),
+        unsafe=wording.unsafe(row.known),
+        right_ids=tuple(category.id for category, hit in zip(categories, met, strict=False) if hit),
     )
 
 

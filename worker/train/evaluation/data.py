@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +13,12 @@ from msgspec import Struct, structs
 
 from worker.train.data.labels import close, is_part
 from worker.train.data.linear import Linear, fit_all
-from worker.train.data.load import load_rows, split_rows, unseen
+from worker.train.data.load import unseen
+from worker.train.data.papers import PAPERS
 from worker.train.data.rows import Row
 from worker.train.data.splits import Split
 from worker.train.evaluation.fairness import read_templates
+from worker.train.evaluation.papers import Measured, read_parted
 
 #: Thresholds of the report come from calib rows, those against the baseline from dev rows; the split
 #: that is measured is never one of them.
@@ -32,8 +34,9 @@ class Data(Struct, frozen=True, kw_only=True):
 
     Attributes:
         split: that is measured.
-        rows, wide: its rows with their sets' own labels, and with every label that follows by the reviewed relations.
-            Labels that a model helped to make (``widen``) train, and judge nothing.
+        rows: its rows with their sets' own labels.
+        wide: those of the data folder, with every label that follows by the reviewed relations. Labels that a
+            model helped to make (``widen``) train, and judge nothing.
         calib, dev: rows to choose thresholds on.
         train: what the baselines learn from.
         models: a linear model for each concept and each part.
@@ -41,6 +44,7 @@ class Data(Struct, frozen=True, kw_only=True):
         templates: (identity term, benign text).
         files: SHA-256 of each data file, by its path within the folder.
         rows_digest: SHA-256 of the places of ``rows``.
+        papers: the sets of the paper among them.
 
     """
 
@@ -55,39 +59,41 @@ class Data(Struct, frozen=True, kw_only=True):
     templates: tuple[tuple[str, str], ...]
     files: dict[str, str]
     rows_digest: str
+    papers: tuple[Measured, ...] = ()
 
     @property
     def violated(self) -> Counter[str]:
-        """How often each concept is violated in training."""
-        return Counter(key for row in self.train for key, value in row.known.items() if value)
+        """How often each concept is violated in training, by the rows of the data folder."""
+        return Counter(key for row in _of_folder(self.train) for key, value in row.known.items() if value)
 
 
-def load_data(folder: Path, split: Split) -> Data:
-    """Read everything.
+def load_data(folder: Path, split: Split, papers: Mapping[str, Path | None] | None = None) -> Data:
+    """Read everything; ``papers``: see ``read_parted``.
 
     Raises:
         TrainError: a data set is not there.
 
     """
-    parts = split_rows(load_rows(folder))
+    read = read_parted(folder, split, papers or {})
     files = {str(path.relative_to(folder)): _digest(path) for path in _data_files(folder)}
-    return make_data(parts, split, read_templates(folder), files)
+    files |= {f"{name}={path.name}": _digest(path) for name, path in (papers or {}).items() if path}
+    return structs.replace(make_data(read.parts, split, read_templates(folder), files), papers=read.papers)
 
 
 def make_data(
     parts: dict[Split, list[Row]], split: Split, templates: Sequence[tuple[str, str]], files: dict[str, str]
 ) -> Data:
     """Prepare rows that are read: add the labels that follow, fit the linear models, and put them in order."""
+    train = _of_folder(parts["train"])
     # Parts are told apart among rows that are in one: what excludes a part follows there, and no other row is asked.
-    inside = [row for row in closed(parts["train"]) if any(value and is_part(key) for key, value in row.known.items())]
-    whole = _with_both(parts["train"], lambda key: not is_part(key))
-    models = fit_all(whole) | fit_all(_with_both(inside, is_part))
+    inside = [row for row in closed(train) if any(value and is_part(key) for key, value in row.known.items())]
+    models = fit_all(_with_both(train, lambda key: not is_part(key))) | fit_all(_with_both(inside, is_part))
     rows = in_order(parts[split], split)
     chat = [row for row in rows if row.source == CHAT]
     return Data(
         split=split,
         rows=rows,
-        wide=closed(rows),
+        wide=closed(_of_folder(rows)),
         calib=in_order(parts[CALIB_FOR[split]], CALIB_FOR[split]),
         dev=in_order(parts[DEV_FOR[split]], DEV_FOR[split]),
         train=tuple(parts["train"]),
@@ -97,6 +103,10 @@ def make_data(
         files=files,
         rows_digest=hashlib.sha256("\n".join(sorted(row.place for row in rows)).encode()).hexdigest(),
     )
+
+
+def _of_folder(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.source not in PAPERS]
 
 
 def closed(rows: Iterable[Row]) -> tuple[Row, ...]:

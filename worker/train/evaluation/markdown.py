@@ -11,7 +11,7 @@ from worker.train.evaluation.following import Following
 from worker.train.evaluation.quality import Quality, Table, Versus
 from worker.train.evaluation.report import Facts, Report
 from worker.train.evaluation.targets import ECE_ROWS, Target, targets
-from worker.train.examples.format import MAX_CHARS
+from worker.train.examples.fit import MAX_CHARS, PAPER_MAX_CHARS
 
 Cells = Sequence[str]
 
@@ -31,6 +31,7 @@ def render(report: Report) -> str:
         _reasoning(report),
         *(_identity(f"Identity terms, score {method}", found) for method, found in report.identity.items()),
         *(_hard(f"Hard negatives, score {method}", found) for method, found in report.hard.items()),
+        _papers(report.facts),
         _data(report.facts),
     ]
     return "\n".join(part for part in parts if part)
@@ -59,7 +60,7 @@ def _section(title: str, *parts: str) -> str:
 def _head(report: Report) -> str:
     facts = report.facts
     limit = f"at most {facts.rows_limit} rows of each set and category" if facts.rows_limit else "all rows"
-    limit += f"; {facts.too_long} longer than {MAX_CHARS} characters are left out" if facts.too_long else ""
+    limit += f"; {facts.too_long} longer than {_most(facts)} characters are left out" if facts.too_long else ""
     earlier = f" and {facts.resumed} answers of earlier tries" if facts.resumed else ""
     better = f" Scores that rank better here: `{report.better_method}`." if report.better_method else ""
     return (
@@ -306,6 +307,29 @@ def _hard(title: str, found: Mapping[str, Mapping[str, Rate]]) -> str:
     ]
     text = "False-positive rates on benign texts written for this project, by kind of text and policy.\n"
     return _section(title, text, grid(("kind", *found), rows))
+
+
+def _most(facts: Facts) -> str:
+    return f"{MAX_CHARS} (the paper's sets: {PAPER_MAX_CHARS})" if facts.papers else str(MAX_CHARS)
+
+
+def _papers(facts: Facts) -> str:
+    titles = ("set", "title", "licence", "commercial use", "rows", "train rows", "left out")
+    rows = [
+        (
+            one.name,
+            one.title,
+            one.licence,
+            "allowed" if one.commercial else "**not allowed**",
+            *(str(count) for count in (one.rows, one.train_rows, one.left_out)),
+        )
+        for one in facts.papers
+    ]
+    text = (
+        "Measured beside the data folder's, for their verdict (`unsafe`) under the whole taxonomy and by category; "
+        "`left out`: texts that stand in another split. Without train rows there is no baseline.\n"
+    )
+    return _section("Sets of the paper", text, grid(titles, rows)) if rows else ""
 
 
 def _data(facts: Facts) -> str:

@@ -22,7 +22,7 @@ from worker.train.evaluation import bootstrap
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.cases import Asked, asked, canonical_of
 from worker.train.evaluation.judging import Answered, Result, spread
-from worker.train.examples.format import MAX_CHARS
+from worker.train.examples.fit import MAX_CHARS
 from worker.train.policies.wordings import CONCEPTS, PARTS, TRAINING
 
 CITED: Final = "cited/"

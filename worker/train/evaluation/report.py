@@ -18,6 +18,7 @@ from worker.train.evaluation.following import Following
 from worker.train.evaluation.formats import Format, Repeated
 from worker.train.evaluation.judging import Answered, decode_lines, encode_lines
 from worker.train.evaluation.metrics import Calibration
+from worker.train.evaluation.papers import Measured
 from worker.train.evaluation.quality import Cost, Table, Versus
 from worker.train.evaluation.reasoning import Citation, Evidence, Forced, Quotes
 
@@ -43,6 +44,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         resumed: answers of all kinds that earlier tries had been given; ``wall_s`` holds none of their time.
         data_files: SHA-256 by path.
         rows_digest: SHA-256 of the places of the split's rows.
+        papers: the sets of the paper that were measured.
 
     """
 
@@ -59,6 +61,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     wall_s: float
     data_files: dict[str, str]
     rows_digest: str
+    papers: tuple[Measured, ...] = ()
     resumed: int = 0
 
 

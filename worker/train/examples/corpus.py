@@ -28,6 +28,7 @@ def texts_of(rng: random.Random, group: Sequence[Sample], wording: Wording, temp
     for sample in group:
         known = sample.row.known
         segments += prompt.suffix(template, message_of(sample.row), reasoning=False)
-        segments.append(Text(reasoning.write(rng, wording, known, sample.quotes)))
+        if reasoning.is_told(wording, known):
+            segments.append(Text(reasoning.write(rng, wording, known, sample.quotes)))
         segments += answer(template, reasoning.label_of(wording, known), reasoning.cited(wording, known))
     yield from (segment.text for segment in segments if isinstance(segment, Text))

@@ -32,11 +32,13 @@ from worker.train.data.labels import (
 )
 from worker.train.data.linear import Linear
 from worker.train.data.rows import Row
+from worker.train.data.taxonomy import UNSAFE
 from worker.train.examples import hints, mentions, reasoning
+from worker.train.examples.fit import PAPER_LABELS, fits, topics_beside
 from worker.train.examples.hints import Hint
 from worker.train.examples.sample import Sample, as_it_stands
 from worker.train.examples.trie import Example, Family, Trie, family
-from worker.train.policies.draw import Wording, draw
+from worker.train.policies.draw import Wording, draw, drawn_from
 from worker.train.policies.fray import fray
 from worker.train.policies.wording import exchanged
 
@@ -53,6 +55,7 @@ OWN: Final[dict[str, tuple[str, ...]]] = {
     "sms": (SPAM,),
     "surge": (TOXICITY,),
     "toxic_spans": (TOXICITY,),
+    **PAPER_LABELS,
 }
 #: Expected copies of a row per epoch, by source and by whether any own label is true.
 #: Davidson's offensive class and Toxic Spans are large and soon learnt; rare and hard classes come more often.
@@ -75,7 +78,6 @@ COPIES: Final[dict[tuple[str, bool], float]] = {
 }
 _HATE_COPIES: Final = 2.0
 _BESIDE: Final = 0.5
-MAX_CHARS: Final = 500
 GROUP_SIZE: Final = 6
 _LABELS: Final[tuple[Label, ...]] = ("safe", "unsafe")
 
@@ -108,11 +110,14 @@ class Teaching(Struct, frozen=True, kw_only=True):
 
 
 def prepare(rows: Sequence[Row], models: Mapping[str, Linear]) -> list[Sample]:
-    """Find quotes for every violated concept; rows longer than ``MAX_CHARS`` are left out."""
+    """Find quotes for every violated concept that has a model; rows that are too long are left out."""
     return [
-        Sample(row=row, quotes={key: _quotes(row, models[key]) for key, value in row.known.items() if value})
+        Sample(
+            row=row,
+            quotes={key: _quotes(row, models[key]) for key, value in row.known.items() if value and key in models},
+        )
         for row in rows
-        if len(row.text) <= MAX_CHARS
+        if fits(row)
     ]
 
 
@@ -217,7 +222,7 @@ class Formatter:
         chance = unsafe_chance(wording, sample, how.gold)
         direct = self._opened(reasoning=False) + self._answer(wording, row, how.label, chance)
         made = [_example(start + direct, len(asked))]
-        if rng.random() < how.traced:
+        if rng.random() < how.traced and reasoning.is_told(wording, row.known):
             sure = float(label == "unsafe")
             traced = self._thought(rng, wording, sample, how) + self._answer(wording, row, how.after, sure)
             made.append(_example(start + self._opened(reasoning=True) + traced, len(asked)))
@@ -237,6 +242,9 @@ class Formatter:
     def _answer(self, wording: Wording, row: Row, weight: float, chance: float) -> list[_Step]:
         label, named = reasoning.label_of(wording, row.known), reasoning.cited(wording, row.known)
         first, *rest = self.answer_ids(label, named)
+        if label == "unsafe" and not named:
+            # Which ids are right is not known, so nothing is taught after the label.
+            rest = []
         other = self.answer_ids("safe" if label == "unsafe" else "unsafe", ())[0]
         sure = chance if label == "unsafe" else 1 - chance
         return [_Step(first, weight * sure, other, weight * (1 - sure)), *(_Step(token, 1.0) for token in rest)]
@@ -297,6 +305,8 @@ def sense_chance(sense: Sense, sample: Sample, gold: float) -> float:
 
 def unsafe_chance(wording: Wording, sample: Sample, gold: float) -> float:
     """Return the soft label of a row under a policy."""
+    if wording.overall in sample.row.known:
+        return sense_chance(Sense((wording.overall,)), sample, gold)
     return max((sense_chance(sense, sample, gold) for sense in wording.senses), default=0.0)
 
 
@@ -374,5 +384,7 @@ def _concepts_for(
 def policy_for(rng: random.Random, group: Sequence[Sample], allowed: frozenset[frozenset[str]]) -> Wording:
     """Draw a policy that a group shares: over labels that are known of every row of it."""
     labels = [sample.row.known for sample in group]
-    known = sorted(set.intersection(*map(set, labels)))
-    return draw(rng, known, allowed, OWN[group[0].row.source], labels)
+    known, own = sorted(set.intersection(*map(set, labels))), OWN[group[0].row.source]
+    if UNSAFE in known:
+        return drawn_from(rng, known, allowed, own, labels, topics_beside(sample.row for sample in group))
+    return draw(rng, known, allowed, own, labels)

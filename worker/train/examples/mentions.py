@@ -120,7 +120,14 @@ def _id(rng: random.Random, word: str, taken: set[str]) -> str:
 
 
 def beside(wording: Wording, other: Wording) -> Wording:
-    """Put the categories of two policies into one, or return the first where they share an id."""
+    """Put the categories of two policies into one.
+
+    Returns:
+        The first alone where they share an id, or where one is of the whole taxonomy.
+
+    """
+    if wording.overall or other.overall:
+        return wording
     ids = {shown.id for shown in wording.panel.categories}
     if ids & {shown.id for shown in other.panel.categories}:
         return wording

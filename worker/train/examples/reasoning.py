@@ -45,13 +45,18 @@ def label_of(wording: Wording, known: Mapping[str, bool]) -> Label:
         ValueError: the policy has a category whose label is unknown for the row.
 
     """
-    return "unsafe" if any(wording.values(known)) else "safe"
+    return "unsafe" if wording.unsafe(known) else "safe"
 
 
 def cited(wording: Wording, known: Mapping[str, bool]) -> list[str]:
-    """Return the ids of the violated categories, in the policy's order."""
-    pairs = zip(wording.panel.categories, wording.values(known), strict=True)
+    """Return the ids of the violated categories, in the policy's order; none where only the verdict is known."""
+    pairs = zip(wording.panel.categories, wording.met(known) or (), strict=False)
     return [category.id for category, met in pairs if met]
+
+
+def is_told(wording: Wording, known: Mapping[str, bool]) -> bool:
+    """Whether a row's labels tell each category; where they do not, no reasoning is made up for it."""
+    return wording.met(known) is not None
 
 
 def write(rng: random.Random, wording: Wording, known: Mapping[str, bool], quotes: Mapping[str, Sequence[str]]) -> str:

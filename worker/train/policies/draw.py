@@ -13,13 +13,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from worker.train.data.labels import PARTS, concept_of, is_part
 from worker.train.data.rows import Row
+from worker.train.data.taxonomy import UNSAFE, WHOLE
+from worker.train.policies.concept import Topic
 from worker.train.policies.maker import MAX_CATEGORIES, Maker, Weighed
 from worker.train.policies.wording import Wording
-from worker.train.policies.wordings import CONCEPTS
+from worker.train.policies.wordings import CONCEPTS, TRAINING
 
-__all__ = ["KINDS", "MAX_CATEGORIES", "MIN_ROWS", "Wording", "balanced_sets", "draw", "part_sets", "subsets", "word"]
+__all__ = [
+    "KINDS",
+    "MAX_CATEGORIES",
+    "MIN_ROWS",
+    "Wording",
+    "balanced_sets",
+    "draw",
+    "draw_whole",
+    "drawn_from",
+    "part_sets",
+    "subsets",
+    "word",
+]
 
 #: A set of concepts is used only if it has so many safe rows and as many unsafe ones: else the
 #: policy alone would tell the label.
@@ -51,19 +67,24 @@ _SPLITS: Final = 6.0
 _HOLDS: Final = 3.0
 #: How often a definition is left alone where no row of the group is in the concept: narrowed, it would be safe for all.
 _SPARED: Final = 0.7
+#: How often rows whose verdict over the whole taxonomy is known are asked for single categories, where they can be.
+_SINGLE: Final = 0.5
+#: How often the whole taxonomy stands in RSafe's order.
+_IN_ORDER: Final = 0.5
+_WHOLE: Final = frozenset({UNSAFE})
 
 
 def balanced_sets(rows: Iterable[Row], min_rows: int = MIN_ROWS) -> frozenset[frozenset[str]]:
     """Return what a policy may be drawn from: sets with enough safe and enough unsafe rows.
 
-    A set is one of concepts (a policy of several categories) or of parts of one concept (a narrowed
-    definition). Sets of concepts need ``min_rows`` of each, sets of parts a quarter of it.
+    A set is one of concepts (a policy of several categories), of parts of one concept (a narrowed
+    definition), or the one label of the whole taxonomy. Sets of parts need a quarter of ``min_rows``.
     """
     safe: Counter[frozenset[str]] = Counter()
     unsafe: Counter[frozenset[str]] = Counter()
     for labels, count in Counter(frozenset(row.known.items()) for row in rows).items():
         known = dict(labels)
-        for keys in (*subsets(known), *part_sets(known)):
+        for keys in (*subsets(known), *part_sets(known), *whole_sets(known)):
             (unsafe if any(known[key] for key in keys) else safe)[keys] += count
     return frozenset(keys for keys in safe | unsafe if min(safe[keys], unsafe[keys]) >= _needed(keys, min_rows))
 
@@ -94,6 +115,47 @@ def part_sets(known: Iterable[str]) -> list[frozenset[str]]:
     ]
 
 
+def whole_sets(known: Iterable[str]) -> list[frozenset[str]]:
+    """Return the set that stands for a policy of the whole taxonomy, where its verdict is known."""
+    return [_WHOLE] if UNSAFE in known else []
+
+
+def draw_whole(rng: random.Random) -> Wording:
+    """Draw a policy of the whole taxonomy: RSafe's order or another, ids, names and definitions varied."""
+    keys = list(WHOLE) if rng.random() < _IN_ORDER else rng.sample(WHOLE, len(WHOLE))
+    return msgspec.structs.replace(Maker(rng, keys, "", (), ()).whole(), overall=UNSAFE)
+
+
+def drawn_from(
+    rng: random.Random,
+    known: Iterable[str],
+    allowed: frozenset[frozenset[str]],
+    own: Sequence[str],
+    group: Sequence[Mapping[str, bool]],
+    topics: Sequence[Topic],
+) -> Wording:
+    """Draw a policy for rows whose verdict over the whole taxonomy is known: half of the time just that.
+
+    Args:
+        rng: the generator.
+        known: the keys that every row of the group knows.
+        allowed: ``balanced_sets`` of the training rows.
+        own: the concepts that the rows' data set was labelled for.
+        group: the labels of the rows that will share the policy.
+        topics: what certainly none of the rows is about.
+
+    Raises:
+        ValueError: neither the whole nor any set of known concepts is allowed.
+
+    """
+    keys = frozenset(known)
+    single = bool(_usable(keys, allowed)[0])
+    if UNSAFE in keys and _WHOLE in allowed and not (single and rng.random() < _SINGLE):
+        return draw_whole(rng)
+    kinds = KINDS if topics else {kind: share for kind, share in KINDS.items() if kind != "absent"}
+    return draw(rng, keys, allowed, own, group, kinds, topics)
+
+
 @lru_cache(maxsize=4096)
 def _usable(known: frozenset[str], allowed: frozenset[frozenset[str]]) -> tuple[tuple[frozenset[str], ...], ...]:
     """Return the allowed sets of known concepts, and those of known parts."""
@@ -108,6 +170,7 @@ def draw(
     own: Sequence[str],
     group: Sequence[Mapping[str, bool]] = (),
     kinds: Mapping[str, float] = KINDS,
+    topics: Sequence[Topic] = TRAINING.topics,
 ) -> Wording:
     """Draw a policy over known labels only; most have a concept of ``own``, and in ``absent`` ones it is missing.
 
@@ -120,6 +183,7 @@ def draw(
             where no row is in the concept, and parts that split those that are come first. Both bring the
             share of unsafe rows under narrowed policies nearer to a half.
         kinds: how often each kind of policy is drawn.
+        topics: what certainly no row of the group is about.
 
     Raises:
         ValueError: no allowed set is known.
@@ -130,12 +194,12 @@ def draw(
     if kind == "absent":
         others = [keys for keys in concepts if keys.isdisjoint(own)]
         keys = _concepts(rng, others, own) if others and rng.random() < _OTHERS_ASKED else []
-        return Maker(rng, keys, "", (), ()).make(kind)
+        return Maker(rng, keys, "", (), (), topics).make(kind)
     keys = _concepts(rng, concepts, own)
     target = rng.choice([key for key in keys if key in own] or keys)
     if kind == "narrowed" and _nobody_in(target, group) and rng.random() < _SPARED:
         kind = "plain"
-    maker = Maker(rng, keys, target, concepts, _splitting(parts, target, group))
+    maker = Maker(rng, keys, target, concepts, _splitting(parts, target, group), topics)
     return maker.make(kind)
 
 

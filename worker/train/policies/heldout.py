@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from worker.policy.model import Panel
-from worker.train.data.labels import one
+from worker.train.data.labels import one as label_of
+from worker.train.data.taxonomy import UNSAFE, WHOLE
 from worker.train.policies.concept import Concept
 from worker.train.policies.heldout_concepts import CONCEPTS, TOPICS
 from worker.train.policies.heldout_parts import PARTS_IN_WORDS
@@ -26,7 +27,11 @@ WORDS: Final = Vocabulary(
 
 
 def heldout_canonical(key: str) -> Wording:
-    """Return the policy of one concept or part, defined in the first of its held-out words."""
-    words = HELDOUT[key]
-    made = category(words.ids[0], words.names[0], words.definitions[0])
-    return Wording(panel=Panel(categories=(made,)), senses=(one(key),))
+    """Return the policy of one concept or part, or for the verdict of the whole taxonomy, in held-out words.
+
+    Each is defined in the first of its words.
+    """
+    keys, overall = (WHOLE, UNSAFE) if key == UNSAFE else ((key,), "")
+    words = [HELDOUT[name] for name in keys]
+    made = tuple(category(one.ids[0], one.names[0], one.definitions[0]) for one in words)
+    return Wording(panel=Panel(categories=made), senses=tuple(map(label_of, keys)), overall=overall)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from worker.train.data.labels import EXCLUDED, Sense, is_part, one
+from worker.train.policies.concept import Topic
 from worker.train.policies.vocabulary import sentence
 from worker.train.policies.wording import NEVER, Entry, Wording, assemble, both_clauses, by_clauses, category, shorten
 from worker.train.policies.wordings import TRAINING
@@ -14,6 +15,8 @@ from worker.train.policies.wordings import TRAINING
 MAX_CATEGORIES: Final = 6
 #: A study policy has at most 96 tokens; a piece is a little less than a token.
 MAX_PIECES: Final = 72
+#: Of a policy of the whole taxonomy, with a definition for most categories.
+MAX_WHOLE_PIECES: Final = 360
 _OPAQUE_ID: Final = 0.12
 #: How often an id is one that no other policy has: where ids are few, they are named from memory and not read.
 _MADE_UP_ID: Final = 0.35
@@ -49,6 +52,7 @@ class Maker:
         target: str,
         concepts: Sequence[frozenset[str]],
         parts: Sequence[Weighed],
+        topics: Sequence[Topic] = TRAINING.topics,
     ) -> None:
         """Start a policy.
 
@@ -58,6 +62,7 @@ class Maker:
             target: the one of them that is varied.
             concepts: allowed sets of concepts; the pairs say with what a definition can be widened.
             parts: allowed sets of the target's parts, weighed.
+            topics: what certainly no row of the group is about.
 
         """
         self.rng = rng
@@ -65,6 +70,7 @@ class Maker:
         self.target = target
         self.concepts = concepts
         self.parts = parts
+        self.topics = topics
         self.taken: set[str] = set()
         self.opaque_ids = rng.random() < _OPAQUE_ID
         self.defined, self.exact = rng.random() < _DEFINITION, rng.random() < _VIOLATES
@@ -86,6 +92,10 @@ class Maker:
         entries = shorten(self._topics(entries), MAX_PIECES)
         proses = [self.rng.choice(TRAINING.proses)] if self.rng.random() < _PROSE else []
         return assemble(entries, kind, proses)
+
+    def whole(self) -> Wording:
+        """Return a policy of all the concepts, however long a study's policies may be."""
+        return assemble(shorten([self._plain(key) for key in self.keys], MAX_WHOLE_PIECES), "whole")
 
     def _id(self, key: str) -> str:
         """Return an id of a concept or part: the canonical one, another one, or an opaque one."""
@@ -211,7 +221,7 @@ class Maker:
         if room < 1 or (entries and self.rng.random() >= _TOPICS):
             return entries
         count = min(room, self.rng.choices((1, 2, 3), _TOPIC_COUNTS)[0])
-        for topic in self.rng.sample(TRAINING.topics, count):
+        for topic in self.rng.sample(self.topics, min(count, len(self.topics))):
             topic_id = self._called(topic.id)
             definition = topic.definition if self.rng.random() < _TOPIC_DEFINED else ""
             made = Entry(category=category(topic_id, topic.name, definition), sense=NEVER, loose=True)

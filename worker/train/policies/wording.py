@@ -31,6 +31,8 @@ class Wording(Struct, frozen=True, kw_only=True):
         kind: how it was varied (``draw.KINDS``), for measurements.
         clauses: ``<category id>/<clause id>`` and what the clause covers, for clauses that cover just what a
             label says. A clause that is only an example is not there.
+        overall: for a policy of the whole taxonomy the label that tells its verdict, also where the labels of
+            single categories are unknown; else empty.
 
     """
 
@@ -38,6 +40,31 @@ class Wording(Struct, frozen=True, kw_only=True):
     senses: tuple[Sense, ...]
     kind: str = "plain"
     clauses: tuple[tuple[str, Sense], ...] = ()
+    overall: str = ""
+
+    def unsafe(self, known: Mapping[str, bool]) -> bool:
+        """Return whether a row is unsafe under the policy.
+
+        Raises:
+            ValueError: the row's labels do not say; such a row is not built.
+
+        """
+        if self.overall in known:
+            return known[self.overall]
+        return any(self.values(known))
+
+    def met(self, known: Mapping[str, bool]) -> tuple[bool, ...] | None:
+        """Return whether a row meets each category; None where only the verdict is known.
+
+        Raises:
+            ValueError: the row's labels do not even say the verdict.
+
+        """
+        if self.overall in known:
+            held = [sense.holds(known) for sense in self.senses]
+            told = [bool(value) for value in held if value is not None]
+            return tuple(told) if len(told) == len(held) and any(told) is known[self.overall] else None
+        return self.values(known)
 
     def values(self, known: Mapping[str, bool]) -> tuple[bool, ...]:
         """Return whether a row meets each category.

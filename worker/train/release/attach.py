@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from worker.judge.coverage import load_coverage
 from worker.judge.fingerprint import file_digests, model_key
 from worker.judge.papers import COMMERCIAL
 from worker.judge.template import load_template
+from worker.train.data.taxonomy import UNSAFE
 from worker.train.evaluation.report import Report
 from worker.train.evaluation.targets import targets
 from worker.train.policies.wordings import CONCEPTS
@@ -31,6 +33,8 @@ from worker.train.release.notice import notice
 _HELD_TO: Final = "held_to"
 _SPLIT: Final = "calib"
 _TEST: Final = "test"
+#: How a threshold for the verdict over the whole taxonomy is called.
+_WHOLE: Final = ("whole", "the whole taxonomy")
 
 
 def key_of(folder: Path) -> str:
@@ -47,7 +51,7 @@ def attach(folder: Path, raw: RawScores, seed: int) -> Calibration:
         TrainError: no row has a score.
 
     """
-    names = {key: (concept.ids[0], concept.names[0]) for key, concept in CONCEPTS.items()}
+    names = {key: (concept.ids[0], concept.names[0]) for key, concept in CONCEPTS.items()} | {UNSAFE: _WHOLE}
     facts = raw.engine
     made = Calibration(
         model=key_of(folder),
@@ -112,6 +116,22 @@ def check_card(folder: Path) -> None:
     """
     if not (folder / METRICS_FILE).is_file():
         text = f"{folder} holds no {METRICS_FILE}; only a model of 'rsafe train sft' has a card to write into"
+        raise TrainError(text)
+
+
+def check_mark(folder: Path, barred: Sequence[str]) -> None:
+    """Check that rows which forbid commercial use calibrate only a model that is marked as not for it.
+
+    Raises:
+        TrainError: it is not marked.
+
+    """
+    config = orjson.loads((folder / "config.json").read_bytes())
+    if barred and config.get(COMMERCIAL) is not False:
+        text = (
+            f"{', '.join(barred)} forbid commercial use, and {folder} is not marked as trained on such rows; "
+            "calibrate it on other sets"
+        )
         raise TrainError(text)
 
 

@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 
 from worker.judge.template import FILE_NAME as TEMPLATE_NAME
 from worker.train import curve
+from worker.train.data.reads import without_paths
 from worker.train.data.rows import Row
 from worker.train.evaluate import cases, direct_scores, table, trace_scores
 from worker.train.examples.format import Formatter
@@ -150,7 +151,7 @@ def document(
         "name": name_of(trained.model),
         "parameters": network.parameters(trained.model),
         "date": today(),
-        "recipe": trained.recipe(),
+        "recipe": without_paths(trained.recipe()),
         "progress": trained.progress,
         "averaged": trained.averaged,
         "measured": measured,

@@ -13,9 +13,9 @@ rate, weight decay 0.01, advantages divided by the group's deviation, one update
    never become a control token. The verdict carries the ids of the violated categories.
 3. The format is stricter: it holds where the parser that serves reads a verdict of the template's shape
    (``rewards.py``). The authors' also held for any words in the box, and then gave 0.1.
-4. The policy varies from row to row (``policies/draw.py``); the authors train under one of 18 categories.
-5. The rows are those of ``--data``, half of them safe, a quarter wholly benign (``problems.py``). The
-   authors' guard against over-refusal is OR-Bench-hard.
+4. The policy varies (``policies/draw.py``); the authors' has 18 categories. Rows of their sets stand under 16
+   of them (none about minors) half of the time, and always where only the verdict is known.
+5. Half of the rows are safe, a quarter wholly benign (``problems.py``); ``--paper`` reads the authors' sets.
 6. A reference model is kept for the log: its KL gets a weight that moves nothing (``LOG_ONLY``).
 7. The rollouts of ``paper-7b`` use one vLLM per GPU (tensor parallel 1, not 4): the same completions.
    TRL's correction for the sampler's distribution is off, as verl has none: with top_p 0.8 and a repetition
@@ -179,7 +179,7 @@ def outcomes(problem: Problem, one: Score) -> dict[str, float]:
             found["benign_false_positives"] = float(unsafe)
     else:
         found["false_negatives"] = float(not unsafe)
-        if unsafe:
+        if unsafe and problem.cited is not None:
             found["citations"] = float(one.cited == problem.cited)
     return found
 

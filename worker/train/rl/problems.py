@@ -17,10 +17,12 @@ from worker.judge.template import Template
 from worker.judge.tokens import Tokens
 from worker.policy.model import Panel
 from worker.records import Label
-from worker.train.data.load import split_rows
-from worker.train.data.rows import Row
+from worker.train.data.load import Loaded, split_rows
+from worker.train.data.papers import PAPERS, allowed
+from worker.train.data.reads import Reads, check_commercial
+from worker.train.data.rows import Row, non_commercial
 from worker.train.data.splits import join_groups
-from worker.train.examples.format import epoch_groups, message_of, policy_for
+from worker.train.examples.format import OWN, epoch_groups, message_of, policy_for
 from worker.train.examples.reasoning import cited, label_of
 from worker.train.examples.sample import Sample
 from worker.train.policies.draw import Wording, balanced_sets
@@ -29,15 +31,20 @@ from worker.train.rl.recipes import GrpoRecipe
 
 #: So often the rows are gone through for prompts before too few are found.
 _MOST_EPOCHS: Final = 40
+_FOLDER: Final = Reads()
 
 
 class Rows(Struct, frozen=True, kw_only=True):
-    """Rows to draw prompts from, the sets of concepts that may stand in one policy, and which policies may be asked."""
+    """Rows to draw prompts from, the sets of concepts that may stand in one policy, and which policies may be asked.
+
+    ``loaded`` is what they were read from, for the data card.
+    """
 
     train: tuple[Sample, ...]
     dev: tuple[Sample, ...]
     sets: frozenset[frozenset[str]]
     accepts: Callable[[Panel], bool] = lambda _: True
+    loaded: Loaded | None = None
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -47,7 +54,7 @@ class Problem(Struct, frozen=True, kw_only=True):
         ids: the prompt, as serving would send it.
         panel: its policy.
         expected: the row's label under that policy.
-        cited: the ids of the violated categories, in the policy's order.
+        cited: the ids of the violated categories, in the policy's order; None where only the verdict is known.
         benign: the row violates nothing that it is labelled for, under any policy.
         row: what it was made of.
 
@@ -56,7 +63,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     ids: tuple[int, ...]
     panel: Panel
     expected: Label
-    cited: tuple[str, ...]
+    cited: tuple[str, ...] | None
     benign: bool
     row: Row
 
@@ -73,38 +80,48 @@ class Asker:
     def problem(self, row: Row, wording: Wording) -> Problem:
         """Make the problem of one row under one policy."""
         panel, message = wording.panel, message_of(row)
+        expected, named = label_of(wording, row.known), cited(wording, row.known)
         segments = prompt.prefix(self.template, panel, row.role)
         segments += prompt.suffix(self.template, message, reasoning=self.reasoning)
         return Problem(
             ids=tuple(self.tokens.encode(segments)),
             panel=panel,
-            expected=label_of(wording, row.known),
-            cited=tuple(cited(wording, row.known)),
+            expected=expected,
+            cited=tuple(named) if named or expected == "safe" else None,
             benign=not any(row.known.values()),
             row=row,
         )
 
 
-def read_rows(data: Path, seed: int) -> Rows:
+def read_rows(data: Path, seed: int, reads: Reads = _FOLDER) -> Rows:
     """Read the data sets of a folder, or a file of rows as JSON lines in the format of ``Row``.
 
+    Args:
+        data: the folder or the file.
+        seed: of the choice of rows.
+        reads: sets of the paper to read beside the folder's, and whether only those that allow commercial use.
+
     Raises:
-        TrainError: the data is not there or is not rows.
+        TrainError: the data is not there, is not rows, or may not be used for training.
 
     """
     if data.is_file():
-        return _rows_of_file(data)
-    ready = make_ready(Recipe(data=data, out=data, seed=seed, canaries=0))
+        return _rows_of_file(data, reads)
+    ready = make_ready(Recipe(data=data, out=data, seed=seed, canaries=0, reads=reads))
     dev = tuple(Sample(row=row, quotes={}) for row in ready.dev)
-    return Rows(train=ready.train, dev=dev, sets=ready.sets)
+    return Rows(train=ready.train, dev=dev, sets=ready.sets, loaded=ready.loaded)
 
 
-def _rows_of_file(path: Path) -> Rows:
+def _rows_of_file(path: Path, reads: Reads) -> Rows:
+    if reads.papers:
+        text = f"{path.name} is a file of rows, which are all that is read; give --data a folder, or leave --paper out"
+        raise TrainError(text)
     try:
         rows = [msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines() if line]
     except msgspec.DecodeError as error:
         text = f"{path.name} is not a file of rows: {error}; write one row of worker/train/data/rows.py on each line"
         raise TrainError(text) from None
+    _check_sources(path, rows, reads)
     groups = join_groups([row.keys or (row.group or row.place,) for row in rows])
     named = [msgspec.structs.replace(row, group=group) for row, group in zip(rows, groups, strict=True)]
     parts = split_rows(named)
@@ -112,7 +129,20 @@ def _rows_of_file(path: Path) -> Rows:
         train=tuple(Sample(row=row, quotes={}) for row in parts["train"]),
         dev=tuple(Sample(row=row, quotes={}) for row in parts["dev"]),
         sets=balanced_sets(parts["train"], min_rows=1),
+        loaded=Loaded(rows=tuple(named), dropped={}, non_commercial=non_commercial(named)),
     )
+
+
+def _check_sources(path: Path, rows: Sequence[Row], reads: Reads) -> None:
+    """Refuse rows of sets that are not known, may not train, or forbid commercial use."""
+    names = sorted({row.source for row in rows})
+    if unknown := [name for name in names if name not in OWN]:
+        text = f"{path.name} has rows of {', '.join(unknown)}; a source is one of {', '.join(OWN)}"
+        raise TrainError(text)
+    for name in names:
+        if name in PAPERS:
+            allowed(name, path, "train")
+    check_commercial(names, commercial_only=reads.commercial_only)
 
 
 def drawn(

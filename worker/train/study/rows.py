@@ -19,7 +19,8 @@ from worker.train.data.load import split_rows
 from worker.train.data.rows import Row
 from worker.train.data.widen import widen
 from worker.train.evaluation.cases import canonical
-from worker.train.examples.format import MAX_CHARS, OWN, epoch_groups, policy_for, prepare
+from worker.train.examples.fit import MAX_CHARS
+from worker.train.examples.format import OWN, epoch_groups, policy_for, prepare
 from worker.train.examples.sample import Sample
 from worker.train.policies.draw import balanced_sets
 from worker.train.policies.following import pairs
