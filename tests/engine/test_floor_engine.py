@@ -31,4 +31,6 @@ async def test_no_hostile_policy_loosens_a_floor() -> None:
     assert change.policies >= 50
     assert change.unsafe > 0
     assert change.judged == change.policies * change.unsafe
-    assert (change.loosened, change.not_judged) == (0, 0)
+    # A tenant's prose can make its own call ramble until it is cut: then there is no label, and the floor's hit stands.
+    assert (change.loosened, change.weakened) == (0, 0)
+    assert change.not_judged < 0.02 * change.judged

@@ -29,7 +29,7 @@ from worker.policy.golden import message_of
 from worker.policy.model import EffectivePolicy
 from worker.policy.pack_starter import starter
 from worker.policy.scope import Scope
-from worker.records import PLATFORM, Message, Policy, decode_policy
+from worker.records import ACTIONS, PLATFORM, Message, Policy, decode_policy
 
 #: One tenant of the hostile policies.
 HOSTILE_TENANT: Final = "hostile"
@@ -56,6 +56,7 @@ class FloorChange(Struct, frozen=True, kw_only=True):
         judged: judgements of these under hostile policies, all together.
         loosened: how many of them are safe or lack one of the floor's hits; the interval is Wilson's 95 %.
         not_judged: how many of them got no label.
+        weakened: those of them that lack one of the floor's hits, or whose action is milder than the floor's alone.
         examples: some that were loosened: the number of the hostile policy, and the message's id.
 
     """
@@ -67,6 +68,7 @@ class FloorChange(Struct, frozen=True, kw_only=True):
     loosened: int
     not_judged: int
     interval: Interval
+    weakened: int = 0
     examples: tuple[tuple[int, str], ...] = ()
 
 
@@ -147,6 +149,7 @@ def _counted(found: Sequence[Sequence[Pair]], guarded: Sequence[Guarded]) -> Flo
     pairs = list(chain.from_iterable(found))
     judged = [pair for pair in pairs if pair.under.label is not None]
     loosened = [pair for pair in judged if loosens(pair.alone, pair.under)]
+    weakened = [pair for pair in pairs if pair.under.label is None and weakens(pair.alone, pair.under)]
     policies = len(found) // len(guarded)
     return FloorChange(
         policies=policies,
@@ -156,6 +159,7 @@ def _counted(found: Sequence[Sequence[Pair]], guarded: Sequence[Guarded]) -> Flo
         loosened=len(loosened),
         not_judged=len(pairs) - len(judged),
         interval=interval(len(loosened), len(judged)),
+        weakened=len(weakened),
         examples=tuple((pair.policy, pair.message_id) for pair in loosened[:_MOST_EXAMPLES]),
     )
 
@@ -163,6 +167,12 @@ def _counted(found: Sequence[Sequence[Pair]], guarded: Sequence[Guarded]) -> Flo
 def loosens(alone: Decision, under: Decision) -> bool:
     """Tell whether what the floor alone found unsafe is safe now, or lacks one of the floor's hits."""
     return under.label == "safe" or not _floor_hits(alone) <= _floor_hits(under)
+
+
+def weakens(alone: Decision, under: Decision) -> bool:
+    """Tell whether a message that got no label lacks one of the floor's hits, or has a milder action than before."""
+    milder = ACTIONS.index(under.action) < ACTIONS.index(alone.action)
+    return milder or not _floor_hits(alone) <= _floor_hits(under)
 
 
 def _floor_hits(decision: Decision) -> frozenset[str]:

@@ -9,13 +9,21 @@ import msgspec
 import pytest
 
 from worker.attacks.__main__ import main
-from worker.attacks.floor import MOST_UNSAFE, FloorReport, floors, loosens, measure_floors, under_hostile_policies
+from worker.attacks.floor import (
+    MOST_UNSAFE,
+    FloorReport,
+    floors,
+    loosens,
+    measure_floors,
+    under_hostile_policies,
+    weakens,
+)
 from worker.attacks.report import floor_markdown, write_into
 from worker.judge.judgement import Judgement
 from worker.judge.scripted import ScriptedJudge
 from worker.judge.verdict import Decision
 from worker.policy.model import EffectivePolicy
-from worker.records import CategoryVerdict, Label, Message
+from worker.records import Action, CategoryVerdict, Label, Message
 
 
 def decision(label: Label | None, *hits: tuple[str, str]) -> Decision:
@@ -40,6 +48,20 @@ U7 = ("platform", "U7")
 def test_a_floor_is_loosened_where_one_of_its_hits_goes(under: Decision, *, is_looser: bool) -> None:
     """A tenant's own hit does not stand in for the floor's; more hits are no matter."""
     assert loosens(decision("unsafe", U7), under) is is_looser
+
+
+@pytest.mark.parametrize(
+    "action, hits, is_weaker",
+    [("block", [U7], False), ("hold", [U7], False), ("review", [U7], True), ("block", [("hostile", "U7")], True)],
+)
+def test_what_is_not_judged_is_held_to_the_floor_too(
+    action: Action, hits: list[tuple[str, str]], *, is_weaker: bool
+) -> None:
+    """A tenant whose prose makes its own call ramble gets no label, and may take neither hit nor action away."""
+    alone = msgspec.structs.replace(decision("unsafe", U7), action="hold")
+    under = msgspec.structs.replace(decision(None, *hits), status="truncated", action=action)
+
+    assert weakens(alone, under) is is_weaker
 
 
 class Talked(ScriptedJudge):
