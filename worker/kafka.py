@@ -172,12 +172,8 @@ async def reader(settings: Settings, *, close_s: float = 5.0, **options: Any) ->
         ConfigError: the address or the credentials cannot be used.
 
     """
-    consumer = make_consumer(settings, **options)
-    await start(consumer, settings)
-    try:
+    async with _lent(make_consumer(settings, **options), settings, close_s) as consumer:
         yield consumer
-    finally:
-        await close(consumer, close_s)
 
 
 @asynccontextmanager
@@ -191,12 +187,17 @@ async def writer(settings: Settings, *, close_s: float = 5.0, **options: Any) ->
         ConfigError: the address or the credentials cannot be used.
 
     """
-    producer = make_producer(settings, **options)
-    await start(producer, settings)
-    try:
+    async with _lent(make_producer(settings, **options), settings, close_s) as producer:
         yield producer
+
+
+@asynccontextmanager
+async def _lent(client: Client, settings: Settings, close_s: float) -> AsyncIterator[Any]:
+    await start(client, settings)
+    try:
+        yield client
     finally:
-        await close(producer, close_s)
+        await close(client, close_s)
 
 
 async def kill(client: Client) -> None:
