@@ -264,7 +264,7 @@ CATALOGUE: Final[tuple[Spec, ...]] = (
     Spec(
         name="rsafe_tasks",
         kind="gauge",
-        meaning="Tasks of the main loop; a message has one while it is in the judge.",
+        meaning="Tasks of the main loop; a message has one while it is in the judge, and one for each of its calls.",
         worry="it grows while rsafe_in_flight does not",
     ),
     Spec(

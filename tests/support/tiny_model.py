@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ CHAT_TEMPLATE: Final = DEFAULT_FILE
 WINDOW_TOKENS: Final = 1024
 #: No part of any template, and not called special: still an added token.
 PLAIN_ADDED: Final = "<tool_call>"
+_APART: Final = 'categories = "apart"\n'
 _PAD: Final = "<|pad|>"
 _CORPUS: Final = (
     "so safe. so unsafe. U7 Hate met by; U8 not met; so unsafe. not met; so safe.",
@@ -31,10 +31,14 @@ _HIDDEN: Final = 64
 _END_WEIGHT: Final = 1.6
 
 
-def save_tokenizer(folder: Path, template_file: Path = DEMO_TEMPLATE) -> Template:
-    """Write tokenizer, template and a configuration into a folder; enough for all that needs no weights."""
+def save_tokenizer(folder: Path, template_file: Path = DEMO_TEMPLATE, *, apart: bool = False) -> Template:
+    """Write tokenizer, template and a configuration into a folder; enough for all that needs no weights.
+
+    Categories are asked together, whatever the template says, or ``apart``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(template_file, folder / FILE_NAME)
+    text = template_file.read_text(encoding="utf-8").replace(_APART, "")
+    (folder / FILE_NAME).write_text((_APART if apart else "") + text, encoding="utf-8")
     template = load_template(folder)
     tokenizer = _trained(template)
     tokenizer.save(str(folder / "tokenizer.json"))

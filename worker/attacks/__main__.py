@@ -20,7 +20,7 @@ from worker.errors import WorkerError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run, write JSON, print Markdown; return 1 if something escaped, a floor was loosened, or it failed, else 0."""
+    """Run, write JSON, print Markdown; return 1 if a text escaped, a floor was breached, or it failed, else 0."""
     asked = _parser().parse_args(arguments)
     try:
         # Standard output is for the table alone, whatever a library prints.
@@ -34,7 +34,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"worker.attacks: {error}", file=sys.stderr)
         return 1
     print(table(report), end="")
-    return 1 if (report.escapes if isinstance(report, Report) else report.change.loosened) else 0
+    return 1 if _is_breached(report) else 0
+
+
+def _is_breached(report: Report | FloorReport) -> bool:
+    if isinstance(report, Report):
+        return report.escapes > 0
+    return report.change.loosened > 0 or report.change.weakened > 0
 
 
 def _measured(asked: argparse.Namespace) -> Report | FloorReport:

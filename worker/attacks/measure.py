@@ -78,7 +78,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def policy_for(name: str) -> EffectivePolicy:
-    """Return a policy of the demonstration by itself, so that each message takes one call.
+    """Return a policy of the demonstration by itself, so that no floor is judged beside it.
 
     Raises:
         FileNotFoundError: there is no such policy.

@@ -48,10 +48,10 @@ def floor_markdown(report: FloorReport) -> str:
     span = f"{found.interval.low:.1%} to {found.interval.high:.1%}"
     return (
         f"Measured {report.date:%Y-%m-%d} on {report.model}.\n\n"
-        "| messages under floors alone | unsafe, judged again | hostile policies | judgements | not judged | loosened"
-        " | 95 % interval |\n|---|---|---|---|---|---|---|\n"
+        "| messages under floors alone | unsafe, judged again | hostile policies | judgements | not judged"
+        " | of these weakened | loosened | 95 % interval |\n|---|---|---|---|---|---|---|---|\n"
         f"| {found.messages} | {found.unsafe} | {found.policies} | {found.judged} | {found.not_judged}"
-        f" | {found.loosened} of {judged} | {span} |\n"
+        f" | {found.weakened} | {found.loosened} of {judged} | {span} |\n"
     )
 
 

@@ -11,10 +11,12 @@ from worker.attacks.measure import Report, carriers_right, measure, policy_for, 
 from worker.attacks.structure import Escape, escapes
 from worker.config import Settings
 from worker.demo.samples import policy_bytes
+from worker.judge import asking
 from worker.judge.build import build_judge
 from worker.judge.folder import find_model
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
+from worker.policy.model import EffectivePolicy, Panel
 from worker.records import PLATFORM, Policy, decode_policy
 
 
@@ -27,11 +29,16 @@ def all_escapes(tokens: Tokens, template: Template, cases: Sequence[Case]) -> li
     """Look for escapes of every message under an ordinary panel, and of some under every hostile policy."""
     found: list[Escape] = []
     for case in cases:
-        found += escapes(tokens, template, policy_for(case.carrier.policy).panels[0], [case])
+        for panel in _asked(template, policy_for(case.carrier.policy)):
+            found += escapes(tokens, template, panel, [case])
     for policy in under_hostile_policies(floor_policy()):
-        for panel in policy.panels:
+        for panel in _asked(template, policy):
             found += escapes(tokens, template, panel, cases[:1])
     return found
+
+
+def _asked(template: Template, policy: EffectivePolicy) -> list[Panel]:
+    return [call.panel for call in asking.calls(template, policy, None)]
 
 
 async def run(settings: Settings, seed: int, per_kind: int) -> Report:

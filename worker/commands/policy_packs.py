@@ -162,7 +162,7 @@ def cost_command(
     policy = effective(policy_in(file), who, floor)
     cost, weights = counter.cost(policy), counter.weights(policy)
     lines = [f"{weight.tokens:>6}  {weight.scope}  {weight.id or 'text'}" for weight in weights]
-    lines.append(f"{cost.tokens:>6}  before each message in {cost.calls} calls, the template included")
+    lines.append(f"{cost.tokens:>6}  before each message in {cost.calls} calls, the template in each included")
     lines.append(
         f"{cost.per_thousand:>6}  for 1000 messages ({model_name(folder)}); the prefix cache keeps what recurs"
     )

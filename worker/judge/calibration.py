@@ -6,6 +6,10 @@ intercept of 0 it is temperature scaling, Guo et al. 2017, arXiv 1706.04599). Th
 the order of scores stays. It is applied right after the score is read and before any threshold or band
 of the policy looks at it. Without a file, or without a curve for a method, the raw score stands.
 
+After a reasoning that says "violates" the score hardly knows degrees any more. So a file may hold a third curve,
+``mean_k``: then the model is asked before its reasoning, too, and the score of a verdict is the mean of both, each
+calibrated, on the scale of logits, and calibrated in turn. ``train calibrate`` writes it where that was better.
+
 The file is keyed by ``fingerprint.model_key``: weights, tokenizer and template, and not the file itself.
 The fingerprint in verdicts covers the file too, since it changes scores. Recommended thresholds and the
 review band are advice for whoever writes policies; a policy's own numbers are never replaced by them.
@@ -135,6 +139,21 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if score is None or found is None or found.curve is None:
             return score
         return found.curve(score)
+
+    @property
+    def takes_mean(self) -> bool:
+        """Whether verdicts with reasoning are scored by the mean of before and after."""
+        found = self.methods.get("mean_k")
+        return found is not None and found.curve is not None
+
+    def mean(self, direct: float, trace: float) -> float | None:
+        """Return the score made of both, which are calibrated already."""
+        return self.apply(mean_of(direct, trace), "mean_k")
+
+
+def mean_of(direct: float, trace: float) -> float:
+    """Return the mean of two scores on the scale of logits."""
+    return _sigmoid((logit(direct) + logit(trace)) / 2)
 
 
 def logit(score: float) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from worker.judge import prompt
+from worker.judge import asking, prompt
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
 from worker.policy.lint_cost import Cost
@@ -37,7 +37,8 @@ class Counter:
 
     def cost(self, policy: EffectivePolicy, role: Role = "user") -> Cost:
         """Return what stands before each message under an effective policy, all its calls together."""
-        counts = [len(self._tokens.encode(prompt.prefix(self._template, panel, role))) for panel in policy.panels]
+        panels = [call.panel for call in asking.calls(self._template, policy, None)]
+        counts = [len(self._tokens.encode(prompt.prefix(self._template, panel, role))) for panel in panels]
         return Cost(tokens=sum(counts), calls=len(counts), exact=True)
 
     def weights(self, policy: EffectivePolicy) -> tuple[Weight, ...]:

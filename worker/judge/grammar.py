@@ -49,8 +49,12 @@ def ids_grammar(ids: Sequence[str]) -> str:
 
 def longest_answer_bytes(ids: Sequence[str], close: str) -> int:
     """Return the length of the longest answer, in bytes; no answer has more tokens than that."""
-    text = "unsafe" + close + (LEAD + SEPARATOR.join(ids) if ids else "")
-    return len(text.encode())
+    return len(f"unsafe{close}{ids_text(ids)}".encode())
+
+
+def ids_text(ids: Sequence[str]) -> str:
+    """Return what follows the label ``unsafe`` where these ids are cited."""
+    return LEAD + SEPARATOR.join(ids) if ids else ""
 
 
 def _rules(ids: Sequence[str]) -> list[str]:

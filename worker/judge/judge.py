@@ -12,7 +12,7 @@ from msgspec import structs
 
 from worker.config import Settings
 from worker.errors import EngineAborted, EngineDead, EngineError, PromptTooLong
-from worker.judge import prompt
+from worker.judge import asking, prompt
 from worker.judge.calibration import Calibration, load_calibration
 from worker.judge.coverage import Coverage, load_coverage, unevaluated
 from worker.judge.deadline import deadline
@@ -32,6 +32,9 @@ from worker.judge.tokens import Tokens
 from worker.policy.model import Call, EffectivePolicy
 from worker.records import Message, ModelRef, or_none
 
+#: Calls of one message in the engine at once. The window counts messages: so a policy with many categories takes its
+#: turns beside the others, and does not fill the engine's queue.
+CALLS_AT_ONCE: Final = 4
 EngineFactory = Callable[[Settings, Path], Engine]
 #: Placeholders make a text shorter; one that is longer than this many windows is not looked at.
 _MASKED_WINDOWS: Final = 2
@@ -124,8 +127,9 @@ class RsafeJudge:
         engine = self._running()
         began_s = time.perf_counter()
         language = or_none(message.language)
-        calls = policy.calls_for(language)
+        calls = asking.calls(self._template, policy, language)
         tallies = [Tally() for _ in calls]
+        found: list[Judgement] = []
         try:
             conversation_ids = await self._conversation_ids(message)
             found = await self._panels(engine, message, calls, conversation_ids, tallies, priority)
@@ -135,16 +139,17 @@ class RsafeJudge:
         return structs.replace(
             merged,
             unevaluated=unevaluated(self._coverage, policy.judging.categories),
-            spans=spans(merged.reasoning or "", message.text, masked=self._template.placeholders),
+            spans=spans(_telling(found), message.text, masked=self._template.placeholders),
             usage=total(tallies),
             prompt_digest=prompt_digest(tallies),
             engine_ms=(time.perf_counter() - began_s) * 1000,
         )
 
-    def estimate_tokens(self, message: Message) -> int:
-        """Return about a third of the characters, and the reasoning's budget."""
+    def estimate_tokens(self, message: Message, policy: EffectivePolicy | None = None) -> int:
+        """Return about a third of the characters, and the reasoning's budget, for each call."""
         chars = len(message.text) + sum(len(turn.text) for turn in message.context)
-        return chars // _CHARS_PER_TOKEN + self._budget + 1
+        calls = len(asking.calls(self._template, policy, or_none(message.language))) if policy else 1
+        return max(calls, 1) * (chars // _CHARS_PER_TOKEN + self._budget + 1)
 
     def check(self) -> None:
         """Return while the engine is well.
@@ -202,14 +207,17 @@ class RsafeJudge:
         tallies: Sequence[Tally],
         priority: int,
     ) -> list[Judgement]:
-        """Judge by every panel at the same time."""
-        asked = [
-            self._panel(engine, call, message, conversation_ids, tally, priority)
-            for call, tally in zip(calls, tallies, strict=True)
-        ]
-        if len(asked) == 1:
-            return [await asked[0]]
-        tasks = [asyncio.ensure_future(one) for one in asked]
+        """Judge by every panel, some at the same time; a call's deadline begins with it."""
+        gate = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def asked(call: Call, tally: Tally) -> Judgement:
+            async with gate:
+                return await self._panel(engine, call, message, conversation_ids, tally, priority)
+
+        pairs = list(zip(calls, tallies, strict=True))
+        if len(pairs) == 1:
+            return [await asked(*pairs[0])]
+        tasks = [asyncio.ensure_future(asked(*pair)) for pair in pairs]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -242,3 +250,9 @@ class RsafeJudge:
             raise
         except EngineError as error:
             return Judgement(status=error.status)
+
+
+def _telling(found: Sequence[Judgement]) -> str:
+    """Return all reasoning, that of calls which found something first: evidence is bounded, and theirs is wanted."""
+    first = sorted(found, key=lambda one: not one.cited)
+    return "\n\n".join(one.reasoning for one in first if one.reasoning)

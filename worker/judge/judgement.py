@@ -89,8 +89,11 @@ class Judge(Protocol):
 
         """
 
-    def estimate_tokens(self, message: Message) -> int:
-        """Return a cheap estimate of the tokens that judging this message takes, for fair admission."""
+    def estimate_tokens(self, message: Message, policy: EffectivePolicy | None = None) -> int:
+        """Return a cheap estimate of the tokens that judging this message takes, for fair admission.
+
+        Without ``policy``: of one call.
+        """
 
     def check(self) -> None:
         """Return while the engine is well.

@@ -8,6 +8,9 @@
 
 What continues a message goes before new messages: each priority has two steps, and 2 and 3 take the
 earlier one. Without reasoning there is no phase 1.
+
+Where the model's calibration says so (``mean_k``), a message that is reasoned about is answered without reasoning
+first, and the score is the mean of both.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from worker.judge import prompt
 from worker.judge.calibration import Calibration
 from worker.judge.copied import Copied
 from worker.judge.engine import Completion, Engine, Request
+from worker.judge.grammar import ids_text
 from worker.judge.judgement import Finding, Judgement
 from worker.judge.parse import Answer, cited_pairs, parse_answer, parse_ids, read
 from worker.judge.plan import Plan
@@ -29,7 +33,7 @@ from worker.judge.prompt import Text
 from worker.judge.score import unsafe_score
 from worker.judge.tally import Tally
 from worker.judge.template import Template
-from worker.judge.tokens import Tokens
+from worker.judge.tokens import LABELS, Tokens
 from worker.records import Reasoning, ScoreMethod
 
 #: Where a policy has no review band, ``when_unsure`` reasons inside this one.
@@ -57,10 +61,11 @@ class Task(Struct, frozen=True, kw_only=True):
 
 
 class _Outcome(Struct, frozen=True, kw_only=True):
-    """An answer, its score, the prompt that it followed, and everything that the model wrote."""
+    """An answer, its score and how that was made, the prompt that it followed, and everything that the model wrote."""
 
     answer: Answer | None
     score: float | None
+    method: ScoreMethod
     prompt_ids: list[int]
     raw: str
     reasoning: str | None = None
@@ -94,8 +99,8 @@ class Phases:
         self._close_ids = tokens.encode(prompt.verdict_opening(template))
         self._unsafe_ids = tokens.encode((Text("unsafe"), Text(template.verdict_close)))
         self._end_id = tokens.control_ids[template.end]
-        safe_ids = tokens.text_ids("safe")
-        self._safe_ids = safe_ids if len(safe_ids) == 1 else ()
+        words = {label: tokens.text_ids(label) for label in LABELS}
+        self._word_ids = {label: ids[0] for label, ids in words.items() if len(ids) == 1}
         self._stop_ids = tuple(tokens.control_ids.values())
         # Where the reasoning ends with plain text, no single token ends it.
         self._stop = (template.think_close,) if template.pieces(template.think_close) == (template.think_close,) else ()
@@ -108,14 +113,20 @@ class Phases:
             EngineError: what the engine raised.
 
         """
-        if task.reasoning == "always":
-            return await self._judgement(await self._reasoned(task, tally), "trace", task, tally)
+        if task.reasoning == "always" and not (self._calibration and self._calibration.takes_mean):
+            return await self._judgement(await self._reasoned(task, tally), task, tally)
         direct = await self._direct(task, tally)
-        low, high = task.band or UNSURE
-        unsure = direct.score is None or low <= direct.score <= high
-        if task.reasoning == "when_unsure" and unsure:
-            return await self._judgement(await self._reasoned(task, tally), "trace", task, tally)
-        return await self._judgement(direct, "direct", task, tally)
+        if task.reasoning == "never" or (task.reasoning == "when_unsure" and _is_sure(direct.score, task.band)):
+            return await self._judgement(direct, task, tally)
+        reasoned = await self._reasoned(task, tally)
+        return await self._judgement(self._averaged(direct, reasoned), task, tally)
+
+    def _averaged(self, direct: _Outcome, reasoned: _Outcome) -> _Outcome:
+        """Return what was reasoned, with the mean of both scores where the calibration has one."""
+        if not self._calibration or not self._calibration.takes_mean or direct.score is None or reasoned.score is None:
+            return reasoned
+        score = self._calibration.mean(direct.score, reasoned.score)
+        return structs.replace(reasoned, score=score, method="mean_k")
 
     async def _direct(self, task: Task, tally: Tally) -> _Outcome:
         prompt_ids = [*task.plan.prefix_ids, *task.conversation_ids, *self._direct_ids]
@@ -144,6 +155,7 @@ class Phases:
         return _Outcome(
             answer=outcome.answer,
             score=outcome.score,
+            method="trace",
             prompt_ids=continued,
             raw=f"{reasoning}{self._template.think_close}{outcome.raw}",
             reasoning=reasoning,
@@ -189,6 +201,7 @@ class Phases:
         return _Outcome(
             answer=parse_answer(text, plan.ids, self._template.verdict_close),
             score=self._score(completion, method),
+            method=method,
             prompt_ids=prompt_ids,
             raw=self._template.verdict_open + text,
         )
@@ -198,21 +211,32 @@ class Phases:
         return self._calibration.apply(raw, method) if self._calibration else raw
 
     async def _label(self, request: Request, plan: Plan, tally: Tally) -> tuple[Completion, str]:
-        """Ask for label and ids, and stop at ``safe`` where nothing else can follow.
+        """Ask for label and ids, and stop at the label where nothing else can follow.
 
-        Behind it the grammar leaves no choice: two engine steps that most messages can do without.
+        Behind it the grammar leaves no choice: engine steps that most messages can do without.
         """
-        shortcut = () if any("safe" in name for name in plan.ids) else self._safe_ids
-        stop_ids = (*request.stop_ids, *shortcut)
+        whole = self._whole_answers(plan)
+        stop_ids = (*request.stop_ids, *whole)
         completion = tally.answered(await self._engine.complete(structs.replace(request, stop_ids=stop_ids)))
-        if shortcut and completion.token_ids == shortcut:
-            return completion, "safe" + self._template.verdict_close
-        if shortcut and completion.token_ids[-1:] == shortcut:
+        last = completion.token_ids[-1] if completion.token_ids else None
+        if last in whole and len(completion.token_ids) == 1:
+            return completion, whole[last]
+        if last in whole:
             # It was the second half of "unsafe", in a vocabulary that knows both ways to write it.
             completion = tally.answered(await self._engine.complete(request))
         return completion, self._tokens.decode(self._without_end(completion))
 
-    async def _judgement(self, outcome: _Outcome, method: ScoreMethod, task: Task, tally: Tally) -> Judgement:
+    def _whole_answers(self, plan: Plan) -> dict[int, str]:
+        """Return the answers that one token decides, by that token: ``safe``; ``unsafe`` of at most one category."""
+        if any("safe" in name for name in plan.ids):
+            return {}
+        close = self._template.verdict_close
+        texts = {"safe": "safe" + close}
+        if len(plan.ids) <= 1:
+            texts["unsafe"] = f"unsafe{close}{ids_text(plan.ids)}"
+        return {self._word_ids[label]: text for label, text in texts.items() if label in self._word_ids}
+
+    async def _judgement(self, outcome: _Outcome, task: Task, tally: Tally) -> Judgement:
         plan = task.plan
         reading = read(outcome.reasoning, outcome.answer, plan.panel, self._template, truncated=outcome.truncated)
         judgement = Judgement(
@@ -231,13 +255,19 @@ class Phases:
             raw = f"{raw}\n{named}"
         finding = Finding(score=outcome.score, cited=cited, unnamed=not cited and outcome.score >= plan.threshold)
         return structs.replace(
-            judgement, score=outcome.score, score_method=method, cited=cited, findings=(finding,), raw=raw
+            judgement, score=outcome.score, score_method=outcome.method, cited=cited, findings=(finding,), raw=raw
         )
 
     async def _name(
         self, outcome: _Outcome, grammar: str, task: Task, tally: Tally
     ) -> tuple[tuple[tuple[str, str], ...], str]:
-        """Ask which categories it would be, had the model said ``unsafe``; return them and what was written."""
+        """Ask which categories it would be, had the model said ``unsafe``; return them and what was written.
+
+        Where there is only one, there is nothing to ask.
+        """
+        lead = f"unsafe{self._template.verdict_close}"
+        if len(task.plan.ids) == 1:
+            return cited_pairs(task.plan.ids, task.plan.panel), lead + ids_text(task.plan.ids)
         request = Request(
             prompt_ids=[*outcome.prompt_ids, *self._unsafe_ids],
             max_tokens=task.plan.answer_tokens,
@@ -249,10 +279,15 @@ class Phases:
         completion = tally.answered(await self._engine.complete(request))
         text = self._tokens.decode(self._without_end(completion))
         ids = parse_ids(text, task.plan.ids) or ()
-        return cited_pairs(ids, task.plan.panel), f"unsafe{self._template.verdict_close}{text}"
+        return cited_pairs(ids, task.plan.panel), lead + text
 
     def _check_room(self, tokens: int) -> None:
         window = self._engine.window_tokens
         if tokens > window:
             text = f"prompt, reasoning and answer take {tokens} tokens, the model's window has {window}"
             raise PromptTooLong(text)
+
+
+def _is_sure(score: float | None, band: tuple[float, float] | None) -> bool:
+    low, high = band or UNSURE
+    return score is not None and not low <= score <= high

@@ -18,8 +18,11 @@ from worker.judge.tokens import Tokens
 from worker.policy.model import DEFAULT_THRESHOLD, Panel
 from worker.records import Role
 
-#: Plans are kept for so many panels and roles; the least used goes first.
-MAX_PLANS: Final = 256
+#: Plans are kept up to so many tokens together; the least used goes first. By tokens and not by number: a model that
+#: is asked for each category apart has many small ones.
+KEPT_TOKENS: Final = 1_000_000
+#: What a plan takes beside its tokens, in tokens: panel, grammars.
+PLAN_TOKENS: Final = 250
 #: From here on a text is tokenised in another thread, so that the loop goes on.
 LONG_CHARS: Final = 16_384
 
@@ -56,6 +59,7 @@ class Plans:
         self._tokens = tokens
         self._max_bytes = window_tokens * tokens.bytes_per_token
         self._kept: OrderedDict[tuple[Panel, Role], Plan] = OrderedDict()
+        self._kept_tokens = 0
 
     def __len__(self) -> int:
         """Count the plans that are kept."""
@@ -72,11 +76,17 @@ class Plans:
         plan = self._kept.get(key)
         if plan is None:
             plan = await self._make(panel, role)
-            self._kept[key] = plan
-            while len(self._kept) > MAX_PLANS:
-                self._kept.popitem(last=False)
+            self._keep(key, plan)
         self._kept.move_to_end(key)
         return plan
+
+    def _keep(self, key: tuple[Panel, Role], plan: Plan) -> None:
+        # Two messages may have made the same one at the same time.
+        if key not in self._kept:
+            self._kept_tokens += _size_tokens(plan)
+        self._kept[key] = plan
+        while self._kept_tokens > KEPT_TOKENS and len(self._kept) > 1:
+            self._kept_tokens -= _size_tokens(self._kept.popitem(last=False)[1])
 
     async def _make(self, panel: Panel, role: Role) -> Plan:
         segments = prompt.prefix(self._template, panel, role)
@@ -98,3 +108,7 @@ class Plans:
             answer_tokens=longest_answer_bytes(ids, close) + 1,
             threshold=min((category.threshold for category in panel.categories), default=DEFAULT_THRESHOLD),
         )
+
+
+def _size_tokens(plan: Plan) -> int:
+    return len(plan.prefix_ids) + PLAN_TOKENS

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from worker.decoding import read_toml
 from worker.errors import ModelError
@@ -57,6 +57,9 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         line_starts: what a line of the reasoning may begin with besides a category's id. Where it is given, no
             line begins with anything else, and straight quotation marks hold whole words of the message alone:
             the engine lets the model write nothing else there (``copied.py``). For models that are trained to.
+        categories: whether those of a policy stand in one prompt (``together``, as in RSafe's paper; the same where
+            nothing is said), or each in a prompt of its own (``apart``), for models that mix up what stands side
+            by side: then no category's verdict depends on the others, and each has a score of its own.
         placeholders: whether phone numbers, addresses, handles and long digits are masked.
         reasoning_max_tokens: budget of the reasoning.
 
@@ -76,6 +79,8 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
     end: str
     conclusion: str = ""
     line_starts: tuple[str, ...] = ()
+    # Unset and not a default: templates that say nothing keep their digest, and so models their calibration.
+    categories: Literal["together", "apart"] | UnsetType = UNSET
     placeholders: bool = False
     reasoning_max_tokens: Annotated[int, Meta(ge=1)] = 256
 

@@ -23,7 +23,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 
     Attributes:
         tokens: of all calls for one message.
-        calls: engine calls for one message; two where the floor is judged apart.
+        calls: prompts for one message; two where the floor is judged apart, one a category where the model wants that.
         exact: counted with the model's tokenizer and template; else estimated, the template left out.
 
     """
@@ -48,7 +48,7 @@ def finding(cost: Cost) -> Finding:
     calls = f" in {cost.calls} calls" if cost.calls > 1 else ""
     how = "counted with the model's tokenizer" if cost.exact else "an estimate of its own words"
     what = f"{cost.tokens} tokens before each message{calls}, {cost.per_thousand} for {PER_MESSAGES} messages ({how})"
-    return info("", what, "the prefix cache keeps what recurs; shorter clauses make it less")
+    return info("", what, "the prefix cache keeps what recurs; fewer and shorter clauses make it less")
 
 
 def _pieces(text: str) -> int:

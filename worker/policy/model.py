@@ -144,7 +144,7 @@ class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def panels(self) -> tuple[Panel, ...]:
-        """The calls that one message needs.
+        """What is judged together; a model may want it in parts (``judge/asking.py``).
 
         Floor categories are judged in a call of their own where tenant or channel add prose of any
         kind, since prose in the same prompt can talk a model out of the floor.
@@ -181,7 +181,7 @@ class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
 
 
 class Panel(Struct, frozen=True, kw_only=True):
-    """The categories and prose that stand in one prompt."""
+    """Categories and prose that may stand in one prompt."""
 
     categories: tuple[EffectiveCategory, ...]
     prose: tuple[Prose, ...] = ()

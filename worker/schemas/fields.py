@@ -60,7 +60,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "review_band": "Lowest and highest score that a human should look at.",
         "trace": "How much of the reasoning is kept: all, no prose, or no record; full if left out.",
         "languages": "Languages this policy is meant for; all if empty.",
-        "floor_mode": "Whether the platform's floor is judged in a call of its own; separate if left out.",
+        "floor_mode": "Whether the platform's floor is judged without a tenant's prose; separate if left out.",
         "refuse_rungs": "Rungs of the overload ladder that this policy refuses: its messages are held instead.",
         "golden": "Cases that must come out right before this version comes into force.",
         "min_pass": "Share of the golden cases that must come out right; 1 if left out.",

@@ -13,7 +13,8 @@ from msgspec import Struct
 from worker.client import MAX_UNACKNOWLEDGED
 from worker.dead_letter import MAX_DETAIL_CHARS
 from worker.judge import copied, parse, tokens
-from worker.judge.plan import MAX_PLANS
+from worker.judge.judge import CALLS_AT_ONCE
+from worker.judge.plan import KEPT_TOKENS
 from worker.kafka import MAX_FETCH_BYTES, MAX_PARTITION_FETCH_BYTES, MAX_REQUEST_BYTES
 from worker.logs import MOST_LINES
 from worker.policy import accept
@@ -116,6 +117,11 @@ LIMITS: Final[tuple[Limit, ...]] = (
         then=f"cut to what fits: two numbers, and at most {MOST_SUSPECTS} messages that were in the judge",
     ),
     Limit(
+        what="calls of one message in the engine at once",
+        bound=f"{CALLS_AT_ONCE}",
+        then="its other calls wait for them",
+    ),
+    Limit(
         what="messages in the judge",
         bound="window",
         then="the others wait",
@@ -148,7 +154,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     ),
     Limit(
         what="prompts of policies kept as tokens",
-        bound=f"{MAX_PLANS} plans, {tokens.REMEMBERED:,} texts",
+        bound=f"plans of {KEPT_TOKENS:,} tokens together, {tokens.REMEMBERED:,} texts",
         then="the least used is made again",
         holders=(
             "judge.plan.Plans._kept",

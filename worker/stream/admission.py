@@ -22,7 +22,7 @@ from typing import Final, Generic, Literal, TypeVar
 from msgspec import Struct
 
 Lane = Literal["live", "replay"]
-#: Tokens that a tenant gets in one round: about four short messages.
+#: Tokens that a tenant gets in one round: about four short messages that take one call.
 QUANTUM_TOKENS: Final = 512
 #: Wait after which the oldest offset of a partition may go first.
 AGING_S: Final = 2.0

@@ -1,7 +1,7 @@
 """The life of a message between intake and publisher: decode, policy, admission, judge, verdict.
 
 No step has a task of its own. A message gets one task while it is in the judge and none before or
-after, so that the window of messages in flight is the only concurrency there is.
+after, so that the window of messages in flight bounds everything; its few calls are the judge's.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Pipeline:
             message_id=message.message_id,
             partition=record.partition,
             offset=record.offset,
-            tokens=self._judge.estimate_tokens(message),
+            tokens=self._judge.estimate_tokens(message, policy),
             size_bytes=held_bytes(record),
             group="" if policy is None else policy.digest,
             record=record,

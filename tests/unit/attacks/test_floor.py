@@ -11,6 +11,7 @@ import pytest
 from worker.attacks.__main__ import main
 from worker.attacks.floor import (
     MOST_UNSAFE,
+    FloorChange,
     FloorReport,
     floors,
     loosens,
@@ -19,6 +20,7 @@ from worker.attacks.floor import (
     weakens,
 )
 from worker.attacks.report import floor_markdown, write_into
+from worker.audit.intervals import interval
 from worker.judge.judgement import Judgement
 from worker.judge.scripted import ScriptedJudge
 from worker.judge.verdict import Decision
@@ -103,3 +105,25 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert page.read_text() == f"before\n<!-- floors -->\n{floor_markdown(report)}<!-- /floors -->\nafter\n"
     write_into(page, msgspec.structs.replace(report, date=dt.datetime(2026, 1, 2, tzinfo=dt.UTC)))
     assert "Measured 2026-01-02 on scripted." in page.read_text()
+
+
+@pytest.mark.parametrize("loosened, weakened, code", [(0, 0, 0), (1, 0, 1), (0, 1, 1)])
+def test_a_breached_floor_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loosened: int, weakened: int, code: int
+) -> None:
+    """Loosened or, where a message could not be judged, weakened: either ends with 1, and the table has both."""
+    change = FloorChange(
+        policies=1,
+        messages=2,
+        unsafe=2,
+        judged=2,
+        loosened=loosened,
+        not_judged=1,
+        interval=interval(loosened, 1),
+        weakened=weakened,
+    )
+    report = FloorReport(date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), model="m", fingerprint=None, change=change)
+    monkeypatch.setattr("worker.attacks.__main__._measured", lambda _asked: report)
+
+    assert main(["--floors", "--out", str(tmp_path / "floors.json")]) == code
+    assert f"| 1 | {weakened} | {loosened} of 1 |" in floor_markdown(report)

@@ -10,7 +10,8 @@ from msgspec import UNSET, structs
 from msgspec.structs import replace
 
 from tests.support.fake_engine import FakeEngine, Script
-from tests.support.judging import floor_and_own, message, policy
+from tests.support.judging import category, floor_and_own, message, policy
+from tests.support.papers import method, save_calibration
 from tests.support.tiny_model import CHAT_TEMPLATE, DEMO_TEMPLATE, save_tokenizer, tiny_tokens
 from tests.support.verdicts import some_verdict
 from worker.audit.explain.prompt import rebuild
@@ -26,9 +27,10 @@ MESSAGES: Final = (
 )
 
 
-async def judged(settings: Settings, one: Message, policy_: EffectivePolicy, p_unsafe: float) -> Verdict:
-    """Judge with a real judge on an engine that answers from a table."""
-    engine = FakeEngine(tiny_tokens(Path(settings.model) / "rsafe.toml")[0], lambda _: Script(p_unsafe=p_unsafe))
+async def judged(settings: Settings, one: Message, policy_: EffectivePolicy, answers: float | FakeEngine) -> Verdict:
+    """Judge with a real judge on an engine that answers from a table, or with the same score always."""
+    tokens = tiny_tokens(Path(settings.model) / "rsafe.toml")[0]
+    engine = answers if isinstance(answers, FakeEngine) else FakeEngine(tokens, lambda _: Script(p_unsafe=answers))
     judge = RsafeJudge(settings, lambda *_: engine)
     await judge.start()
     judgement = await judge.judge(one, policy_)
@@ -56,6 +58,58 @@ async def test_the_digest_proves_the_prompt(
     assert len(found.texts) == calls * len(effective.panels)
     assert all("Name of U7" in text or "Spam" in text for text in found.texts)
     assert all(one.text.split("\n", maxsplit=1)[0][:7] in text for text in found.texts)
+
+
+@pytest.mark.parametrize("p_unsafe, texts", [(0.1, 2), (0.5, 4)])
+async def test_a_model_that_is_asked_for_each_category(tmp_path: Path, p_unsafe: float, texts: int) -> None:
+    """Each category's prompt is built again, and that of its reasoning where there was one."""
+    save_tokenizer(tmp_path / "model", apart=True)
+    settings = Settings(model=str(tmp_path / "model"))
+    effective = policy(reasoning="when_unsure")
+    found = rebuild(settings, await judged(settings, MESSAGES[0], effective, p_unsafe), MESSAGES[0], effective)
+
+    assert (found.agrees, len(found.texts)) == (True, texts)
+    assert ["Name of U7" in text for text in found.texts] == [True] * (texts // 2) + [False] * (texts // 2)
+
+
+async def test_a_reasoning_that_was_asked_at_once_before(tmp_path: Path) -> None:
+    """With a calibration of the mean each call asks twice; without one the same policy asks once."""
+    save_tokenizer(tmp_path / "model", apart=True)
+    settings = Settings(model=str(tmp_path / "model"))
+    once = await judged(settings, message("hello"), policy(), 0.1)
+    some = method(slope=1.0)
+    save_calibration(tmp_path / "model", direct=some, trace=some, mean_k=some)
+    twice = await judged(settings, message("hello"), policy(), 0.1)
+    found = [rebuild(settings, verdict, message("hello"), policy()) for verdict in (once, twice)]
+
+    assert [(one.agrees, len(one.texts)) for one in found] == [(True, 2), (True, 4)]
+
+
+@pytest.mark.parametrize("unsure", [(), (0,), (12,), (0, 19), tuple(range(20))])
+async def test_whichever_categories_were_reasoned_about(tmp_path: Path, unsure: tuple[int, ...]) -> None:
+    """Of twenty that the model may reason about: none, one at either end, two, all."""
+    save_tokenizer(tmp_path / "model", apart=True)
+    settings = Settings(model=str(tmp_path / "model"))
+    effective = policy(*(category(f"C{number}") for number in range(20)), reasoning="when_unsure")
+    names = tuple(f"Name of C{number}<|user|>" for number in unsure)
+    tokens = tiny_tokens(Path(settings.model) / "rsafe.toml")[0]
+    engine = FakeEngine(tokens, lambda text: Script(p_unsafe=0.5 if any(name in text for name in names) else 0.1))
+    verdict = await judged(settings, message("hello"), effective, engine)
+    found = rebuild(settings, verdict, message("hello"), effective)
+
+    assert (found.agrees, len(found.texts)) == (True, 20 + len(unsure))
+
+
+async def test_with_too_many_ways_to_have_asked_it_ends(tmp_path: Path) -> None:
+    """Some are tried; where none fits it cannot be told, and that is said."""
+    save_tokenizer(tmp_path / "model", apart=True)
+    settings = Settings(model=str(tmp_path / "model"))
+    effective = policy(*(category(f"C{number}") for number in range(20)), reasoning="when_unsure")
+    verdict = replace(some_verdict(), prompt_digest="d" * 64)
+    found = rebuild(settings, verdict, message("hello"), effective)
+
+    assert (found.agrees, len(found.texts)) == (None, 20)
+    assert f"4096 of {3**20} ways" in (found.note or "")
 
 
 @pytest.mark.parametrize("language, texts", [(None, 2), ("de", 2), ("en", 1)])

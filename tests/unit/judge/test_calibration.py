@@ -17,7 +17,7 @@ from tests.support.papers import key_of, method, save_calibration, save_coverage
 from tests.support.tiny_model import save_tokenizer, tiny_tokens
 from worker.config import Settings
 from worker.errors import ModelError
-from worker.judge.calibration import FILE_NAME, Curve, load_calibration, logit
+from worker.judge.calibration import FILE_NAME, Curve, load_calibration, logit, mean_of
 from worker.judge.fingerprint import fingerprint
 from worker.judge.judge import RsafeJudge
 from worker.judge.judgement import Judgement
@@ -114,6 +114,46 @@ async def test_it_decides_whether_the_model_is_unsure(tmp_path: Path) -> None:
     unsure, _ = await judged(tmp_path, 0.05, reasoning="when_unsure")
 
     assert (sure.score_method, unsure.score_method) == ("direct", "trace")
+
+
+@pytest.mark.parametrize("reasoning", ["always", "when_unsure"])
+async def test_the_mean_of_before_and_after(tmp_path: Path, reasoning: str) -> None:
+    """Where the file has its curve a verdict with reasoning is scored by both; the label stays the reasoning's."""
+    save_tokenizer(tmp_path)
+    save_calibration(tmp_path, direct=RAISES, trace=method(slope=0.5, intercept=0.0), mean_k=method(slope=2.0))
+    engine = FakeEngine(tiny_tokens()[0], lambda text: Script(reasoning="hm", p_unsafe=0.4 if "hm" in text else 0.2))
+    judge = RsafeJudge(Settings(model=str(tmp_path)), lambda _settings, _folder: engine)
+    await judge.start()
+    engine.requests.clear()
+    found = await judge.judge(message("hello"), policy(reasoning=reasoning))
+
+    before, after = logit(0.2) + 2, logit(0.4) / 2
+    assert found.score_method == "mean_k"
+    assert found.score == pytest.approx(1 / (1 + math.exp(-(before + after))))
+    assert found.reasoning == "hm"
+    # At once, the reasoning, the answer behind it; and ids, since the score says unsafe and the model safe.
+    assert [request.grammar is None for request in engine.requests] == [False, True, False, False]
+    assert found.cited == (("shop", "U7"),)
+
+
+@pytest.mark.parametrize("reasoning, wanted", [("never", "direct"), ("when_unsure", "direct")])
+async def test_without_reasoning_there_is_no_mean(tmp_path: Path, reasoning: str, wanted: str) -> None:
+    """What was not reasoned about has the score of before alone."""
+    save_tokenizer(tmp_path)
+    save_calibration(tmp_path, direct=method(slope=1.0), trace=method(slope=1.0), mean_k=method(slope=1.0))
+    found, asked = await judged(tmp_path, 0.05, reasoning=reasoning)
+
+    assert (found.score_method, len(asked)) == (wanted, 1)
+    assert found.score == pytest.approx(0.05)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_mean_lies_between(one: float, other: float) -> None:
+    """And does not depend on which comes first."""
+    mean = mean_of(one, other)
+
+    assert min(one, other) - 1e-9 <= mean <= max(one, other) + 1e-9
+    assert mean == pytest.approx(mean_of(other, one))
 
 
 async def test_raw_scores_can_be_had(tmp_path: Path) -> None:

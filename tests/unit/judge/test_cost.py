@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.support.policies import accepted, category, clause, policy
 from tests.support.tiny_model import DEMO_TEMPLATE, save_tokenizer
@@ -16,7 +17,7 @@ from worker.judge.template import load_template
 from worker.judge.tokens import Tokens
 from worker.policy.combine import combine
 from worker.policy.lint_cost import estimate, finding
-from worker.policy.model import EffectivePolicy
+from worker.policy.model import EffectivePolicy, Panel
 from worker.policy.pack_starter import names, starter
 from worker.records import PLATFORM, Policy
 
@@ -51,6 +52,20 @@ def test_the_prefixes_of_all_calls(folder: Path) -> None:
     assert cost.per_thousand == wanted * 1000
     assert "2 calls" in finding(cost).message
     assert "tokenizer" in finding(cost).message
+
+
+def test_a_model_that_is_asked_for_each_category(tmp_path: Path) -> None:
+    """Every category has a prompt of its own, the template's part in each; a tenant's with prose are asked together."""
+    template = save_tokenizer(tmp_path, apart=True)
+    tokens = Tokens(tmp_path, template)
+    two = structs.replace(FLOOR, categories=(*FLOOR.categories, structs.replace(FLOOR.categories[0], id="U8")))
+    both = effective(two, OWN)
+    floor, own = both.panels
+    panels = [*(Panel(categories=(one,)) for one in floor.categories), own]
+    cost = Counter(tmp_path).cost(both)
+
+    assert cost.calls == len(panels) == 3
+    assert cost.tokens == sum(len(tokens.encode(prompt.prefix(template, panel, "user"))) for panel in panels)
 
 
 def test_what_each_part_weighs(folder: Path) -> None:

@@ -23,7 +23,7 @@ from worker.judge import prompt
 from worker.judge.copied import Copied
 from worker.judge.judge import RsafeJudge
 from worker.judge.judgement import Finding, Judgement
-from worker.judge.plan import MAX_PLANS, Plans
+from worker.judge.plan import KEPT_TOKENS, PLAN_TOKENS, Plans
 from worker.judge.verdict import decide
 from worker.policy.model import EffectivePolicy
 from worker.records import Message, Span, Turn, Usage
@@ -139,6 +139,26 @@ async def test_ids_are_asked_for_when_the_score_says_so(tmp_path: Path) -> None:
     assert found.raw == "hm<|verdict|>\\boxed{safe}\nunsafe} U8"
     assert tiny_tokens()[0].decode(engine.requests[2].prompt_ids).endswith("\\boxed{unsafe}")
     assert engine.requests[2].priority == engine.requests[1].priority
+
+
+@pytest.mark.parametrize(
+    "label, p_unsafe, cited, raw",
+    [
+        ("safe}", 0.1, (), "safe}"),
+        ("safe}", 0.9, (("shop", "U7"),), "safe}\nunsafe} U7"),
+        ("unsafe} U7", 0.9, (("shop", "U7"),), "unsafe} U7"),
+    ],
+)
+async def test_a_single_category_needs_no_more_than_the_label(
+    tmp_path: Path, label: str, p_unsafe: float, cited: tuple[tuple[str, str], ...], raw: str
+) -> None:
+    """Behind ``unsafe`` only one id could follow: one token tells all, and nobody has to be asked for the id."""
+    script = Script(answer=label, p_unsafe=p_unsafe)
+    async with judging(tmp_path, script) as (judge, engine):
+        found = await judge.judge(message("hello"), policy(category("U7"), reasoning="never"))
+
+    assert (found.status, found.cited, found.raw) == ("judged", cited, "\\boxed{" + raw)
+    assert (len(engine.requests), found.usage.output_tokens) == (1, 1)
 
 
 @pytest.mark.parametrize("p_unsafe", [0.1, 0.49])
@@ -504,14 +524,35 @@ async def test_the_estimate_grows_with_the_text(tmp_path: Path) -> None:
 async def test_plans_are_kept_and_bounded() -> None:
     """A policy's beginning is tokenised once; old ones go when there are too many."""
     tokens, template = tiny_tokens()
-    plans = Plans(template, tokens, 1024)
+    plans = Plans(template, tokens, 100_000)
     first = policy().panels[0]
 
     assert await plans.get(first, "user") is await plans.get(policy().panels[0], "user")
     assert await plans.get(first, "agent") is not await plans.get(first, "user")
-    for number in range(MAX_PLANS + 10):
-        await plans.get(policy(category(f"C{number}")).panels[0], "user")
-    assert len(plans) == MAX_PLANS
+
+
+async def test_the_plans_used_last_are_kept() -> None:
+    """Old ones go when their tokens are too many together, the least used first; one that two wait for counts once."""
+    tokens, template = tiny_tokens()
+    plans = Plans(template, tokens, 100_000)
+    panels = [policy(category(f"C{number}")).panels[0] for number in range(KEPT_TOKENS // PLAN_TOKENS)]
+    first, second = [await plans.get(panel, "user") for panel in panels[:2]]
+    sizes = []
+    for panel in panels[2:]:
+        await plans.get(panels[0], "user")
+        sizes.append(PLAN_TOKENS + len((await plans.get(panel, "user")).prefix_ids))
+    kept = len(plans)
+
+    total = PLAN_TOKENS + len(first.prefix_ids) + sum(sizes[1 - kept :])
+    assert total <= KEPT_TOKENS < total + max(sizes)
+    assert await plans.get(panels[0], "user") is first
+    assert await plans.get(panels[1], "user") is not second
+
+    long = [policy(prose=f"no spam here. {number} " * 1500).panels[0] for number in range(2)]
+    both = await asyncio.gather(*(plans.get(long[0], "user") for _ in range(2)))
+    await plans.get(long[1], "user")
+    assert both[0].prefix_ids == both[1].prefix_ids
+    assert len(plans) < kept
 
 
 async def test_a_long_policy_is_planned_like_a_short_one() -> None:

@@ -23,12 +23,22 @@ from tests.support.tiny_model import save_tokenizer, tiny_tokens
 from tests.support.train_rows import some_rows
 from worker.config import Settings
 from worker.errors import TrainError
-from worker.judge.calibration import Calibration, load_calibration, logit
+from worker.judge.calibration import Calibration, Method, load_calibration, logit, mean_of
 from worker.judge.judge import RsafeJudge
+from worker.records import ScoreMethod
 from worker.train.evaluation.metrics import best_threshold as slow_threshold
 from worker.train.evaluation.metrics import decisions
 from worker.train.release.attach import attach, attach_targets, key_of
-from worker.train.release.calibrate import MIN_EACH, Scored, best_threshold, fit, fit_method, review_band
+from worker.train.release.calibrate import (
+    MIN_EACH,
+    Scored,
+    averaged,
+    best_threshold,
+    fit,
+    fit_method,
+    fit_methods,
+    review_band,
+)
 from worker.train.release.judged_rows import RawScores, raw_scores
 
 NAMES = {"hate": ("U7", "Hate"), "spam": ("SP", "Spam")}
@@ -60,6 +70,44 @@ def test_the_curve_is_found_again() -> None:
     assert (found.ece_before > 0.1, found.ece_after < 0.03) == (True, True)
     assert found.brier_after is not None
     assert found.brier_after < found.brier_before
+
+
+def _saturated(before: Scored, wrong: float) -> Scored:
+    """Return scores after a reasoning that says one or the other, and hardly how surely."""
+    rng = random.Random(5)
+    said = [(score or 0.0) >= 0.5 if rng.random() > wrong else rng.random() < 0.5 for score in before.scores]
+    return msgspec.structs.replace(before, scores=[0.999 if unsafe else 0.001 for unsafe in said])
+
+
+def test_the_mean_is_taken_where_it_is_better() -> None:
+    """A reasoning that leaves no degrees gets them from the score before it; one that knows better keeps its own."""
+    direct = _rows(2000, slope=1.0, shift=0.0)
+    methods, shown = fit_methods({"direct": direct, "trace": _saturated(direct, wrong=0.1)}, NAMES, seed=1)
+    assert set(methods) == set(shown) == {"direct", "trace", "mean_k"}
+    assert (methods["mean_k"].brier_after or 1) < (methods["trace"].brier_after or 0)
+
+    noise = msgspec.structs.replace(direct, scores=[random.Random(place).random() for place in range(2000)])
+    methods, shown = fit_methods({"direct": noise, "trace": direct}, NAMES, seed=1)
+    assert set(methods) == set(shown) == {"direct", "trace"}
+
+
+def test_the_mean_is_of_calibrated_scores_of_the_same_rows() -> None:
+    """A row without one of them has none; other rows cannot be put beside these."""
+    direct = _rows(400)
+    trace = msgspec.structs.replace(_saturated(direct, wrong=0.1), scores=[None, *_saturated(direct, 0.1).scores[1:]])
+    methods: dict[ScoreMethod, Method] = {
+        "direct": fit_method(direct, NAMES, seed=1),
+        "trace": fit_method(trace, NAMES, seed=1),
+    }
+    found = averaged(direct, trace, methods)
+    before, after = methods["direct"].curve, methods["trace"].curve
+
+    assert before is not None
+    assert after is not None
+    assert found.scores[0] is None
+    assert found.scores[1] == pytest.approx(mean_of(before(direct.scores[1] or 0), after(trace.scores[1] or 0)))
+    with pytest.raises(ValueError, match="same rows"):
+        averaged(direct, _rows(400, seed=2), methods)
 
 
 def test_the_same_seed_gives_the_same_file() -> None:

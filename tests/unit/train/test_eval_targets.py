@@ -10,7 +10,7 @@ import msgspec
 import orjson
 import pytest
 
-from tests.support.papers import card_facts
+from tests.support.papers import card_facts, method, save_calibration
 from tests.support.reports import HALF, HELD, evaluation, facts
 from tests.support.tiny_model import save_tokenizer
 from worker.train.evaluation import quality, reasoning
@@ -99,6 +99,22 @@ def test_what_was_not_measured_is_not_judged() -> None:
     report = Report(facts=facts(), questions=3, unparsed_as_served=1)
 
     assert [(one.figure, one.met) for one in targets(report, "direct")] == [("unparsed as served", False)]
+
+
+def test_a_card_says_how_was_asked(tmp_path: Path) -> None:
+    """Each category apart, and a mean of two scores, where it was so; nothing where not."""
+    said = []
+    for apart in (False, True):
+        folder = tmp_path / f"{apart}"
+        save_tokenizer(folder, apart=apart)
+        (folder / "metrics.json").write_bytes(orjson.dumps(card_facts()))
+        if apart:
+            save_calibration(folder, direct=method(), trace=method(), mean_k=method())
+        attach_targets(folder, evaluation().report)
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        said.append(("in a prompt of its own" in text, "mean of before and after reasoning" in text))
+
+    assert said == [(False, False), (True, True)]
 
 
 def test_a_card_says_what_was_reached(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations, islice, product
 from typing import Final
 
 from msgspec import UNSET, Struct
@@ -11,7 +13,7 @@ from worker import credentials
 from worker.config import Settings
 from worker.digests import Digests
 from worker.errors import ModelError
-from worker.judge import prompt
+from worker.judge import asking, prompt
 from worker.judge.folder import find_model, model_name
 from worker.judge.tally import Tally, prompt_digest
 from worker.judge.template import Template, load_template
@@ -21,12 +23,14 @@ from worker.policy.model import Call, EffectivePolicy
 from worker.records import Message, Verdict, or_none
 
 #: Which prompts a call may have asked with, by the policy's ``reasoning``: True is one that asks for reasoning.
-#: One whose prompt did not fit asked with none.
+#: One whose prompt did not fit asked with none; with a calibration of the mean it was asked at once before.
 _ASKED: Final[dict[str, tuple[tuple[bool, ...], ...]]] = {
-    "always": ((True,), ()),
+    "always": ((True,), (False, True), (False,), ()),
     "never": ((False,), ()),
     "when_unsure": ((False,), (False, True), ()),
 }
+#: So many ways to have asked are tried: with many calls that reason when unsure there are more than anyone waits for.
+_TRIES: Final = 4096
 
 
 class Prompt(Struct, frozen=True, kw_only=True):
@@ -78,28 +82,35 @@ class _Maker:
         self._digests = digests
 
     def prompt(self, verdict: Verdict, message: Message, policy: EffectivePolicy, model: str) -> Prompt:
-        tried: list[tuple[str, list[list[int]]]] = []
-        calls = [self._calls(call, message) for call in policy.calls_for(or_none(message.language))]
-        for chosen in product(*calls):
+        calls = [self._calls(call, message) for call in asking.calls(self._template, policy, or_none(message.language))]
+        tried: tuple[str | None, list[list[int]]] = (None, [])
+        for chosen in islice(_ways(calls), _TRIES):
             prompts = [ids for call in chosen for ids in call]
             digest = self._digest(prompts, verdict)
-            if digest is not None:
-                tried.append((digest, prompts))
             if digest == verdict.prompt_digest:
-                break
-        agrees = tried[-1][0] == verdict.prompt_digest
-        digest, prompts = tried[-1] if agrees else tried[0]
+                return self._built(verdict, digest, prompts, model, agrees=True)
+            if tried[0] is None:
+                tried = (digest, prompts)
+        ways = math.prod(map(len, calls))
+        if ways > _TRIES:
+            note = f"{_TRIES} of {ways} ways to ask this policy were tried, so it cannot be told"
+            return self._built(verdict, *tried, model, agrees=None, note=note)
         other = f"; the verdict is of {verdict.model.name}" if verdict.model.name != model else ""
-        return Prompt(
-            digest=verdict.prompt_digest,
-            rebuilt=digest,
-            agrees=agrees,
-            texts=tuple(self._tokens.decode(ids) for ids in prompts),
-            model=model,
-            note=None
-            if agrees
-            else f"built with the template and tokenizer of {model}{other}; name its model's folder",
-        )
+        note = f"built with the template and tokenizer of {model}{other}; name its model's folder"
+        return self._built(verdict, *tried, model, agrees=False, note=note)
+
+    def _built(
+        self,
+        verdict: Verdict,
+        digest: str | None,
+        prompts: list[list[int]],
+        model: str,
+        *,
+        agrees: bool | None,
+        note: str | None = None,
+    ) -> Prompt:
+        texts = tuple(self._tokens.decode(ids) for ids in prompts)
+        return Prompt(digest=verdict.prompt_digest, rebuilt=digest, agrees=agrees, texts=texts, model=model, note=note)
 
     def _calls(self, call: Call, message: Message) -> list[list[list[int]]]:
         head = self._tokens.encode(prompt.prefix(self._template, call.panel, message.role))
@@ -117,3 +128,15 @@ class _Maker:
             tally.asked(ids)
         plain = prompt_digest([tally])
         return plain if plain is None or verdict.digest_method is UNSET else self._digests.keyed(PROMPT, plain)
+
+
+def _ways(calls: Sequence[Sequence[list[list[int]]]]) -> Iterator[tuple[list[list[int]], ...]]:
+    """Yield which prompts each call may have asked with: first all calls alike, then one unlike the rest, then more."""
+    options = range(max(map(len, calls), default=0))
+    for unlike in range(len(calls) + 1):
+        for usual, places in product(options, combinations(range(len(calls)), unlike)):
+            for others in product([one for one in options if one != usual], repeat=unlike):
+                changed = dict(zip(places, others, strict=True))
+                chosen = [changed.get(place, usual) for place in range(len(calls))]
+                if all(at < len(call) for call, at in zip(calls, chosen, strict=True)):
+                    yield tuple(call[at] for call, at in zip(calls, chosen, strict=True))

@@ -81,9 +81,9 @@ def cases(rows: Sequence[Row], limit: int) -> list[Case]:
 
 
 def effective(panel: Panel, method: ScoreMethod) -> EffectivePolicy:
-    """Return the policy that puts this panel into the prompt and makes this kind of score.
+    """Return the policy that asks for this panel and makes this kind of score.
 
-    The panel stands in one call: all of its categories and prose have one scope.
+    All of its categories and prose have one scope, so nothing is a floor that would be asked for itself.
     """
     part = PolicyPart(scope="t", version=1, digest="", offset=None)
     judging = Judging(categories=panel.categories, prose=panel.prose, reasoning=REASONING[method], floor_mode="joined")

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from worker.config import Settings
+from worker.judge import asking
 from worker.judge.engine import Completion, Engine, EngineFacts, Request
 from worker.judge.judge import EngineFactory, RsafeJudge, vllm_engine
 from worker.judge.parse import Reading, parse_free
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
-from worker.policy.model import Panel
+from worker.policy.model import EffectivePolicy, Panel
 
 #: Room for label and ids behind the reasoning of a free call.
 ANSWER_TOKENS: Final = 64
@@ -148,6 +149,10 @@ class ProbedJudge(RsafeJudge):
     def conclusion(self) -> re.Pattern[str] | None:
         """What finds the word that a reasoning concludes with; known once it has started."""
         return self._template.conclusion_pattern
+
+    def calls(self, policy: EffectivePolicy) -> int:
+        """Return in how many calls a message is judged under a policy; known once it has started."""
+        return len(asking.calls(self._template, policy, None))
 
     @property
     def engine_facts(self) -> EngineFacts:

@@ -183,7 +183,7 @@ class Evaluator:
             fewer = max(1, self._options.in_flight // 3)
             second = await self._judged(f"once more, {method}", again, fewer)
             repeats[method] = formats.repeated(answers(first), answers(second))
-        chosen = spread(await self._own_results("trace"), self._limit(_FORMAT))
+        chosen = spread(self._of_one_call(await self._own_results("trace")), self._limit(_FORMAT))
         both = await bounded([one.asked for one in chosen], self._free, self._options.in_flight)
         self.parts |= {
             "repeated": {method: found for method, found in repeats.items() if found},
@@ -246,7 +246,7 @@ class Evaluator:
 
     async def _forced(self, own: Sequence[Result]) -> dict[str, reasoning.Forced]:
         found = {}
-        chosen = reasoning.donors(own, self._limit(_FORCED), self._options.seed)
+        chosen = reasoning.donors(self._of_one_call(own), self._limit(_FORCED), self._options.seed)
         chosen[reasoning.CUT] = reasoning.cut_off(chosen[reasoning.OPPOSITE], self._judge.conclusion)
         for name, put in chosen.items():
             section = f"trace put in: {name}"
@@ -256,6 +256,10 @@ class Evaluator:
             if figures:
                 found[name] = figures
         return found
+
+    def _of_one_call(self, results: Sequence[Result]) -> list[Result]:
+        """Return those whose policy stood in one prompt: of several there is no one reasoning to take or to put in."""
+        return [one for one in results if self._judge.calls(one.asked.policy) == 1]
 
     async def _put(self, once: Once, pair: tuple[Result, str]) -> Result:
         result, trace = pair

@@ -24,7 +24,7 @@ from worker.train.evaluation.report import Report
 from worker.train.evaluation.targets import targets
 from worker.train.policies.wordings import CONCEPTS
 from worker.train.release import card, reliability
-from worker.train.release.calibrate import fit_method
+from worker.train.release.calibrate import fit_methods
 from worker.train.release.coverage import coverage, measured_counts, with_tests
 from worker.train.release.history import METRICS_FILE, Learnt
 from worker.train.release.judged_rows import RawScores
@@ -52,10 +52,10 @@ def attach(folder: Path, raw: RawScores, seed: int) -> Calibration:
 
     """
     names = {key: (concept.ids[0], concept.names[0]) for key, concept in CONCEPTS.items()} | {UNSAFE: _WHOLE}
-    facts = raw.engine
+    facts, (methods, shown) = raw.engine, fit_methods(raw.scored, names, seed)
     made = Calibration(
         model=key_of(folder),
-        methods={method: fit_method(scored, names, seed) for method, scored in raw.scored.items()},
+        methods=methods,
         engine=f"{facts.version}, {facts.dtype}, {facts.device}",
         reasoning_max_tokens=raw.reasoning_max_tokens,
         split=_SPLIT,
@@ -63,7 +63,7 @@ def attach(folder: Path, raw: RawScores, seed: int) -> Calibration:
         date=today(),
     )
     _write(folder / calibrations.FILE_NAME, made)
-    reliability.draw(folder / reliability.FILE_NAME, made, raw.scored)
+    reliability.draw(folder / reliability.FILE_NAME, made, shown)
     _change(folder, {})
     write_card(folder)
     return made
@@ -87,6 +87,8 @@ def attach_targets(folder: Path, report: Report) -> None:
         "seed": facts.seed,
         "engine": facts.engine,
         "calibrated": facts.calibration is not None,
+        "categories": load_template(folder).categories or "together",
+        "takes_mean": (made := load_calibration(folder, key_of(folder))) is not None and made.takes_mean,
         "targets": {method: targets(report, method) for method in sorted(report.quality)},
         "sets": sets,
     }

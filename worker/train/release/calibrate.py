@@ -18,7 +18,8 @@ from msgspec import Struct
 from sklearn.linear_model import LogisticRegression
 
 from worker.errors import TrainError
-from worker.judge.calibration import Band, Curve, Method, Threshold, logit
+from worker.judge.calibration import Band, Curve, Method, Threshold, logit, mean_of
+from worker.records import ScoreMethod
 from worker.train.evaluation.metrics import Bools, Floats, calibration
 
 #: Fewer rows of either label say nothing about a category's threshold, or about a curve.
@@ -41,6 +42,33 @@ class Scored(Struct, frozen=True, kw_only=True):
     scores: Sequence[float | None]
     labels: Sequence[bool]
     categories: Sequence[str]
+
+
+def fit_methods(
+    raw: Mapping[ScoreMethod, Scored], names: Mapping[str, tuple[str, str]], seed: int
+) -> tuple[dict[ScoreMethod, Method], dict[ScoreMethod, Scored]]:
+    """Fit every way to make a score, and the mean of before and after reasoning where that is the better one after it.
+
+    Args:
+        raw: the calibration rows by method.
+        names: id and name that each category was asked under.
+        seed: of the held-out parts and the bootstrap.
+
+    Returns:
+        What was fitted, and what it was fitted on.
+
+    Raises:
+        TrainError: no row has a score.
+
+    """
+    shown = dict(raw)
+    methods = {method: fit_method(scored, names, seed) for method, scored in shown.items()}
+    if {"direct", "trace"} <= methods.keys():
+        scored = averaged(shown["direct"], shown["trace"], methods)
+        mean = fit_method(scored, names, seed)
+        if is_better(mean, methods["trace"]):
+            shown["mean_k"], methods["mean_k"] = scored, mean
+    return methods, shown
 
 
 def fit_method(scored: Scored, names: Mapping[str, tuple[str, str]], seed: int, max_error: float = MAX_ERROR) -> Method:
@@ -80,6 +108,39 @@ def fit_method(scored: Scored, names: Mapping[str, tuple[str, str]], seed: int, 
         thresholds=_thresholds(shown, labels, categories, names, seed),
         band=review_band(shown, labels, max_error),
     )
+
+
+def averaged(direct: Scored, trace: Scored, methods: Mapping[ScoreMethod, Method]) -> Scored:
+    """Return the means of the calibrated scores of the same rows, before and after reasoning; None where one is none.
+
+    Raises:
+        ValueError: they are not the same rows.
+
+    """
+    if (direct.labels, direct.categories) != (trace.labels, trace.categories):
+        text = "only scores of the same rows have a mean"
+        raise ValueError(text)
+    before, after = _shown(direct, methods["direct"]), _shown(trace, methods["trace"])
+    means = [
+        None if first is None or second is None else mean_of(first, second)
+        for first, second in zip(before, after, strict=True)
+    ]
+    return Scored(scores=means, labels=direct.labels, categories=direct.categories)
+
+
+def _shown(scored: Scored, method: Method) -> list[float | None]:
+    curve = method.curve
+    return [score if score is None or curve is None else curve(score) for score in scored.scores]
+
+
+def is_better(mean: Method, trace: Method) -> bool:
+    """Tell whether the mean of before and after is the better score of a verdict with reasoning: a lower Brier score.
+
+    Both are calibrated, on held-out parts. What a verdict with reasoning cannot have is no score to take.
+    """
+    if mean.brier_after is None or trace.brier_after is None:
+        return False
+    return mean.brier_after < trace.brier_after
 
 
 def fit(raw: Floats, labels: Bools) -> tuple[Curve | None, str]:

@@ -1,4 +1,7 @@
-"""What is asked in reinforced alignment: rows under drawn policies, as the token ids that serving would send."""
+"""What is asked in reinforced alignment: rows under drawn policies, as the token ids of a panel asked together.
+
+So also for models that are served with each category apart; policies of one category are among those drawn.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     """One prompt and what is right.
 
     Attributes:
-        ids: the prompt, as serving would send it.
+        ids: the prompt, as serving would send it for this panel in one call.
         panel: its policy.
         expected: the row's label under that policy.
         cited: the ids of the violated categories, in the policy's order; None where only the verdict is known.
