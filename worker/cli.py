@@ -298,7 +298,7 @@ def evaluate(
     only: Annotated[
         str, typer.Option(help="Parts, with commas: quality,wording,baseline,format,following,reasoning,fairness.")
     ] = "",
-    method: Annotated[str, typer.Option(help="Scores: direct, trace (after reasoning), or both.")] = "both",
+    method: Annotated[str, typer.Option(help="Scores: direct, trace (with reasoning), or both.")] = "both",
     rows: Annotated[int, typer.Option(min=0, help="At most so many of each set and category (0: all).")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of samples and intervals.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for report, answers and plots.")] = Path("build") / "eval",

@@ -72,7 +72,10 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
         int,
         Meta(description="Threads of the engine on CPU; 0 means all cores but one, which the consumer needs.", ge=0),
     ] = 0
-    request_timeout_s: Annotated[Seconds, Meta(description="Longest time for judging one message.")] = 60.0
+    request_timeout_s: Annotated[
+        Seconds,
+        Meta(description="Longest time for one call; a message may need several (four run at once)."),
+    ] = 60.0
     engine_stall_timeout_s: Annotated[
         Seconds, Meta(description="Time without an engine step until it counts as hung.")
     ] = 60.0

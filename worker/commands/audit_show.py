@@ -122,7 +122,8 @@ def _part(part: PartStory) -> str:
 
 def _show_prompt(console: Console, found: Explanation) -> None:
     prompt = found.prompt
-    word = {True: "built again, digests agree", False: "BUILT AGAIN, DIGESTS DIFFER", None: "not built again"}
+    unknown = "built again in one of many ways" if prompt.rebuilt else "not built again"
+    word = {True: "built again, digests agree", False: "BUILT AGAIN, DIGESTS DIFFER", None: unknown}
     lines = [f"{word[prompt.agrees]}: {prompt.digest}" if prompt.digest else None, prompt.note]
     _panel(console, "prompt", [*lines, *map(_lines, prompt.texts)])
 

@@ -17,7 +17,9 @@ from msgspec import Struct, structs
 from worker.config import Settings
 from worker.errors import UsageError
 from worker.judge.calibration import FILE_NAME as CALIBRATION_FILE
+from worker.judge.calibration import read_calibration
 from worker.judge.folder import find_model
+from worker.judge.template import load_template
 from worker.records import ScoreMethod
 from worker.train.data.splits import Split
 from worker.train.evaluation.cases import METHODS
@@ -218,6 +220,7 @@ async def measure(
 
 def _facts(judge: ProbedJudge, folder: Path, data: Data, options: Options) -> Facts:
     calibration = folder / CALIBRATION_FILE
+    made = read_calibration(folder)
     engine = judge.engine_facts
     return Facts(
         date=dt.datetime.now(dt.UTC).replace(microsecond=0),
@@ -234,6 +237,8 @@ def _facts(judge: ProbedJudge, folder: Path, data: Data, options: Options) -> Fa
         data_files=data.files,
         rows_digest=data.rows_digest,
         papers=data.papers,
+        categories=load_template(folder).categories or "together",
+        takes_mean=made is not None and made.takes_mean,
     )
 
 

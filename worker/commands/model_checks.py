@@ -83,7 +83,10 @@ def _calibration(calibration: Calibration | None) -> Check:
         text = "none: scores are raw; make one with 'rsafe train calibrate --model FOLDER --data FOLDER'"
         return Check(name="model calibration", result="warning", detail=text)
     lines = [f"of {calibration.date}, seed {calibration.seed}"]
-    lines += [f"{name}: {_method(method)}" for name, method in calibration.methods.items()]
+    lines += [
+        f"{name}{f' ({where})' if (where := calibration.used_for(name)) else ''}: {_method(method)}"
+        for name, method in calibration.methods.items()
+    ]
     fitted = any(method.curve for method in calibration.methods.values())
     return Check(name="model calibration", result="ok" if fitted else "warning", detail="; ".join(lines))
 

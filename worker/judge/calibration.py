@@ -7,8 +7,9 @@ the order of scores stays. It is applied right after the score is read and befor
 of the policy looks at it. Without a file, or without a curve for a method, the raw score stands.
 
 After a reasoning that says "violates" the score hardly knows degrees any more. So a file may hold a third curve,
-``mean_k``: then the model is asked before its reasoning, too, and the score of a verdict is the mean of both, each
-calibrated, on the scale of logits, and calibrated in turn. ``train calibrate`` writes it where that was better.
+``mean_k``: then, where a policy reasons about every message, the model is asked before, too, and the score is the mean
+of both, each calibrated, on the scale of logits, and calibrated in turn. ``train calibrate`` writes it where that is
+better.
 
 The file is keyed by ``fingerprint.model_key``: weights, tokenizer and template, and not the file itself.
 The fingerprint in verdicts covers the file too, since it changes scores. Recommended thresholds and the
@@ -142,9 +143,15 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def takes_mean(self) -> bool:
-        """Whether verdicts with reasoning are scored by the mean of before and after."""
+        """Whether verdicts of ``reasoning: always`` are scored by the mean of before and after."""
         found = self.methods.get("mean_k")
         return found is not None and found.curve is not None
+
+    def used_for(self, method: ScoreMethod) -> str:
+        """Say in words which verdicts have this score, where those with reasoning have one of two; else nothing."""
+        if not self.takes_mean or method == "direct":
+            return ""
+        return "where a policy reasons always" if method == "mean_k" else "where it reasons when unsure"
 
     def mean(self, direct: float, trace: float) -> float | None:
         """Return the score made of both, which are calibrated already."""

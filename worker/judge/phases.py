@@ -1,16 +1,15 @@
 """The calls that judge one message by one panel.
 
+0. *Answer at once*, without reasoning: the verdict where the policy wants none or the model is sure, and half of the
+   score where it reasons about every message and its calibration says so (``mean_k``).
 1. *Reason*, up to a budget.
 2. *Answer*: the same prompt, the reasoning and the verdict's opening, under the panel's grammar, so
    that there is a verdict always. Its first token gives the score.
 3. *Name*, only if the score reaches the panel's threshold although the model said ``safe``: the ids
-   are asked for after ``unsafe``.
+   are asked for after ``unsafe``, where there are several.
 
-What continues a message goes before new messages: each priority has two steps, and 2 and 3 take the
-earlier one. Without reasoning there is no phase 1.
-
-Where the model's calibration says so (``mean_k``), a message that is reasoned about is answered without reasoning
-first, and the score is the mean of both.
+What continues a message goes before new messages: each priority has two steps, and all but the first call of a message
+take the earlier one.
 """
 
 from __future__ import annotations
@@ -109,21 +108,27 @@ class Phases:
         """Judge one message by one panel; ``tally`` collects prompts and usage, also of what fails.
 
         Raises:
-            PromptTooLong: prompt, budget and answer do not fit the window; nothing was asked.
+            PromptTooLong: prompt, budget and answer do not fit the window; nothing was asked, but for an answer at once
+                where the model was unsure.
             EngineError: what the engine raised.
 
         """
-        if task.reasoning == "always" and not (self._calibration and self._calibration.takes_mean):
-            return await self._judgement(await self._reasoned(task, tally), task, tally)
+        if task.reasoning == "always":
+            return await self._judgement(await self._always(task, tally), task, tally)
         direct = await self._direct(task, tally)
-        if task.reasoning == "never" or (task.reasoning == "when_unsure" and _is_sure(direct.score, task.band)):
+        if task.reasoning == "never" or _is_sure(direct.score, task.band):
             return await self._judgement(direct, task, tally)
-        reasoned = await self._reasoned(task, tally)
-        return await self._judgement(self._averaged(direct, reasoned), task, tally)
+        # The reasoning is to settle what was in doubt, so its score counts alone.
+        return await self._judgement(await self._reasoned(task, tally, is_first=False), task, tally)
 
-    def _averaged(self, direct: _Outcome, reasoned: _Outcome) -> _Outcome:
-        """Return what was reasoned, with the mean of both scores where the calibration has one."""
-        if not self._calibration or not self._calibration.takes_mean or direct.score is None or reasoned.score is None:
+    async def _always(self, task: Task, tally: Tally) -> _Outcome:
+        """Reason; where the calibration has a curve for it, the score is the mean of before and after."""
+        if self._calibration is None or not self._calibration.takes_mean:
+            return await self._reasoned(task, tally)
+        self._check_room(self._reasoned_tokens(task))
+        direct = await self._direct(task, tally)
+        reasoned = await self._reasoned(task, tally, is_first=False)
+        if direct.score is None or reasoned.score is None:
             return reasoned
         score = self._calibration.mean(direct.score, reasoned.score)
         return structs.replace(reasoned, score=score, method="mean_k")
@@ -134,18 +139,25 @@ class Phases:
         tally.asked(prompt_ids)
         return await self._answer(task, prompt_ids, tally, task.priority * _STEPS, "direct")
 
-    async def _reasoned(self, task: Task, tally: Tally) -> _Outcome:
+    def _budget_of(self, task: Task) -> int:
+        return self._short_budget if task.is_brief else self._budget
+
+    def _reasoned_tokens(self, task: Task) -> int:
+        """Return what a reasoning and its answer may take with all that stands before them."""
+        before = len(task.plan.prefix_ids) + len(task.conversation_ids) + len(self._open_ids)
+        return before + self._budget_of(task) + len(self._close_ids) + task.plan.answer_tokens
+
+    async def _reasoned(self, task: Task, tally: Tally, *, is_first: bool = True) -> _Outcome:
+        self._check_room(self._reasoned_tokens(task))
         prompt_ids = [*task.plan.prefix_ids, *task.conversation_ids, *self._open_ids]
-        budget = self._short_budget if task.is_brief else self._budget
-        self._check_room(len(prompt_ids) + budget + len(self._close_ids) + task.plan.answer_tokens)
         tally.asked(prompt_ids)
         request = Request(
             prompt_ids=prompt_ids,
-            max_tokens=budget,
+            max_tokens=self._budget_of(task),
             stop_ids=self._stop_ids,
             stop=self._stop,
             copied=self._copied(task),
-            priority=task.priority * _STEPS,
+            priority=task.priority * _STEPS - (0 if is_first else 1),
             cache_salt=task.cache_salt,
         )
         thought = tally.answered(await self._engine.complete(request), reasoning=True)

@@ -124,7 +124,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "label": "Safe or unsafe under the policy; null unless the status is judged.",
         "model_label": "The model's own word, before thresholds.",
         "score": "P(unsafe); the highest of several calls.",
-        "score_method": "How the score was made: before reasoning, after it, or as a mean of several.",
+        "score_method": "How the score was made: before reasoning, after it, or as the mean of both (mean_k).",
         "categories": "Categories that were cited.",
         "clauses": "Clauses that were cited, as `<category id>/<clause id>`.",
         "unevaluated": "Categories that this model was never tested on.",

@@ -134,7 +134,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
         ),
     ),
     Limit(
-        what="time of one message in the judge",
+        what="time of one call for a message",
         bound="request_timeout_s",
         then="status `timeout`",
         metric="rsafe_verdicts",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.support.fake_engine import FACTS, FakeEngine, Script
 from tests.support.judging import message, policy
@@ -18,11 +20,13 @@ from tests.support.tiny_model import save_tokenizer, tiny_tokens
 from worker.config import Settings
 from worker.errors import ModelError
 from worker.judge.calibration import FILE_NAME, Curve, load_calibration, logit, mean_of
+from worker.judge.engine import Completion, Request
 from worker.judge.fingerprint import fingerprint
 from worker.judge.judge import RsafeJudge
 from worker.judge.judgement import Judgement
 from worker.judge.template import load_template
 from worker.judge.verdict import decide
+from worker.policy.model import EffectivePolicy
 
 #: Raises a raw score of 0.3 above one half.
 RAISES = method(slope=1.0, intercept=2.0)
@@ -116,35 +120,111 @@ async def test_it_decides_whether_the_model_is_unsure(tmp_path: Path) -> None:
     assert (sure.score_method, unsure.score_method) == ("direct", "trace")
 
 
-@pytest.mark.parametrize("reasoning", ["always", "when_unsure"])
-async def test_the_mean_of_before_and_after(tmp_path: Path, reasoning: str) -> None:
-    """Where the file has its curve a verdict with reasoning is scored by both; the label stays the reasoning's."""
-    save_tokenizer(tmp_path)
-    save_calibration(tmp_path, direct=RAISES, trace=method(slope=0.5, intercept=0.0), mean_k=method(slope=2.0))
-    engine = FakeEngine(tiny_tokens()[0], lambda text: Script(reasoning="hm", p_unsafe=0.4 if "hm" in text else 0.2))
-    judge = RsafeJudge(Settings(model=str(tmp_path)), lambda _settings, _folder: engine)
+def means(text: str) -> Script:
+    """Answer .2 at once and .4 after a reasoning."""
+    return Script(reasoning="hm", p_unsafe=0.4 if "hm" in text else 0.2)
+
+
+async def asked_by_means(
+    folder: Path, script: Callable[[str], Script] = means, judged: EffectivePolicy | None = None, **engine: Any
+) -> tuple[Judgement, list[Request]]:
+    """Judge by a model whose calibration has three curves, none like another."""
+    save_tokenizer(folder)
+    save_calibration(folder, direct=RAISES, trace=method(slope=0.5, intercept=0.0), mean_k=method(slope=2.0))
+    fake = FakeEngine(tiny_tokens()[0], script, **engine)
+    judge = RsafeJudge(Settings(model=str(folder)), lambda _settings, _folder: fake)
     await judge.start()
-    engine.requests.clear()
-    found = await judge.judge(message("hello"), policy(reasoning=reasoning))
+    fake.requests.clear()
+    return await judge.judge(message("hello"), judged or policy(), priority=1), fake.requests
+
+
+async def test_the_mean_of_before_and_after(tmp_path: Path) -> None:
+    """Where the file has its curve a verdict with reasoning is scored by both; the label stays the reasoning's."""
+    found, asked = await asked_by_means(tmp_path)
 
     before, after = logit(0.2) + 2, logit(0.4) / 2
     assert found.score_method == "mean_k"
     assert found.score == pytest.approx(1 / (1 + math.exp(-(before + after))))
     assert found.reasoning == "hm"
     # At once, the reasoning, the answer behind it; and ids, since the score says unsafe and the model safe.
-    assert [request.grammar is None for request in engine.requests] == [False, True, False, False]
+    assert [request.grammar is None for request in asked] == [False, True, False, False]
+    # Whatever follows the first call goes before new messages.
+    assert [request.priority for request in asked] == [2, 1, 1, 1]
     assert found.cited == (("shop", "U7"),)
 
 
-@pytest.mark.parametrize("reasoning, wanted", [("never", "direct"), ("when_unsure", "direct")])
-async def test_without_reasoning_there_is_no_mean(tmp_path: Path, reasoning: str, wanted: str) -> None:
-    """What was not reasoned about has the score of before alone."""
-    save_tokenizer(tmp_path)
-    save_calibration(tmp_path, direct=method(slope=1.0), trace=method(slope=1.0), mean_k=method(slope=1.0))
-    found, asked = await judged(tmp_path, 0.05, reasoning=reasoning)
+@pytest.mark.parametrize(
+    "judged, score, methods",
+    [
+        (policy(reasoning="never"), Curve(slope=1, intercept=2)(0.2), "direct"),
+        (policy(reasoning="when_unsure", review_band=(0.99, 1.0)), Curve(slope=1, intercept=2)(0.2), "direct"),
+        (policy(reasoning="when_unsure"), Curve(slope=0.5, intercept=0)(0.4), "trace"),
+        (policy().at("label_only"), Curve(slope=1, intercept=2)(0.2), "direct"),
+    ],
+    ids=["never", "sure", "unsure", "overload"],
+)
+async def test_elsewhere_there_is_no_mean(tmp_path: Path, judged: EffectivePolicy, score: float, methods: str) -> None:
+    """Each has the score of its own curve; a reasoning that settles a doubt counts alone."""
+    found, _ = await asked_by_means(tmp_path, judged=judged)
 
-    assert (found.score_method, len(asked)) == (wanted, 1)
-    assert found.score == pytest.approx(0.05)
+    assert found.score_method == methods
+    assert found.score == pytest.approx(score)
+
+
+async def test_a_shortened_reasoning_has_the_mean_too(tmp_path: Path) -> None:
+    """Under overload the budget is smaller, and nothing else."""
+    found, asked = await asked_by_means(tmp_path, judged=policy().at("short_reasoning"))
+
+    assert (found.score_method, asked[1].max_tokens) == ("mean_k", 24)
+
+
+@pytest.mark.parametrize(
+    "script, status",
+    [(Script(reasoning="so unsafe.", answer="safe}"), "contradictory"), (Script(ends_by=""), "truncated")],
+)
+async def test_a_failure_stays_one(tmp_path: Path, script: Script, status: str) -> None:
+    """An answer at once does not stand in for a reasoning that failed."""
+    found, _ = await asked_by_means(tmp_path, lambda _: script)
+
+    assert (found.status, found.score) == (status, None)
+
+
+async def test_what_does_not_fit_is_not_asked_at_once(tmp_path: Path) -> None:
+    """Room for the reasoning is looked for before the first call."""
+    window = len(tiny_tokens()[0].text_ids("hello")) + 40
+    found, asked = await asked_by_means(tmp_path, window_tokens=window)
+
+    assert (found.status, asked) == ("too_long", [])
+
+
+@pytest.mark.parametrize("blind", [False, True])
+async def test_without_a_score_before_that_of_after_stands(tmp_path: Path, *, blind: bool) -> None:
+    """An answer at once whose first token cannot be compared says nothing."""
+
+    class Blind(FakeEngine):
+        async def complete(self, request: Request) -> Completion:
+            answer = await super().complete(request)
+            first = len(self.requests) == 1 and blind
+            return structs.replace(answer, first_logprobs={}) if first else answer
+
+    save_tokenizer(tmp_path)
+    save_calibration(tmp_path, direct=RAISES, trace=method(slope=0.5), mean_k=method(slope=2.0))
+    engine = Blind(tiny_tokens()[0], means)
+    judge = RsafeJudge(Settings(model=str(tmp_path)), lambda _settings, _folder: engine)
+    await judge.start()
+    engine.requests.clear()
+    found = await judge.judge(message("hello"), policy())
+
+    assert found.score_method == ("trace" if blind else "mean_k")
+
+
+async def test_a_curve_that_could_not_be_fitted_is_no_mean(tmp_path: Path) -> None:
+    """The file may name the method and have no curve for it."""
+    save_tokenizer(tmp_path)
+    save_calibration(tmp_path, direct=RAISES, mean_k=method(curve=None, reason="few rows", ece_after=None))
+    found, asked = await judged(tmp_path, 0.3)
+
+    assert (found.score_method, len(asked)) == ("trace", 2)
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

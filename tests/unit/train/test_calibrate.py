@@ -26,11 +26,13 @@ from worker.errors import TrainError
 from worker.judge.calibration import Calibration, Method, load_calibration, logit, mean_of
 from worker.judge.judge import RsafeJudge
 from worker.records import ScoreMethod
+from worker.train.data.taxonomy import UNSAFE
 from worker.train.evaluation.metrics import best_threshold as slow_threshold
 from worker.train.evaluation.metrics import decisions
 from worker.train.release.attach import attach, attach_targets, key_of
 from worker.train.release.calibrate import (
     MIN_EACH,
+    PAIR,
     Scored,
     averaged,
     best_threshold,
@@ -86,9 +88,39 @@ def test_the_mean_is_taken_where_it_is_better() -> None:
     assert set(methods) == set(shown) == {"direct", "trace", "mean_k"}
     assert (methods["mean_k"].brier_after or 1) < (methods["trace"].brier_after or 0)
 
-    noise = msgspec.structs.replace(direct, scores=[random.Random(place).random() for place in range(2000)])
-    methods, shown = fit_methods({"direct": noise, "trace": direct}, NAMES, seed=1)
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_adds_nothing(seed: int) -> None:
+    """Where the score at once says nothing the mean is not worth a call."""
+    rng = random.Random(f"noise/{seed}")
+    trace = _rows(2000, slope=1.0, shift=0.0)
+    # Hardly anything, so that a rising curve can be fitted all the same.
+    noise = [_sigmoid(rng.gauss(0, 1) + 0.1 * unsafe) for unsafe in trace.labels]
+    methods, shown = fit_methods(
+        {"direct": msgspec.structs.replace(trace, scores=noise), "trace": trace}, NAMES, seed=1
+    )
+
     assert set(methods) == set(shown) == {"direct", "trace"}
+
+
+def test_without_a_curve_of_each_there_is_no_mean() -> None:
+    """Scores that fall with the labels are no half of anything."""
+    trace = _rows(400)
+    falling = msgspec.structs.replace(trace, scores=[1 - (score or 0) for score in trace.scores])
+    methods, _ = fit_methods({"direct": falling, "trace": trace}, NAMES, seed=1)
+
+    assert set(methods) == {"direct", "trace"}
+
+
+def test_the_whole_taxonomy_has_no_mean() -> None:
+    """Its score may be the highest of several calls."""
+    direct = _rows(400)
+    whole = msgspec.structs.replace(direct, categories=[UNSAFE, *direct.categories[1:]])
+    names = {**NAMES, UNSAFE: ("whole", "all")}
+    methods: dict[ScoreMethod, Method] = {name: fit_method(whole, names, seed=1) for name in PAIR}
+    found = averaged(whole, whole, methods)
+
+    assert [score is None for score in found.scores[:2]] == [True, False]
 
 
 def test_the_mean_is_of_calibrated_scores_of_the_same_rows() -> None:

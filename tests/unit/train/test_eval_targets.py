@@ -10,13 +10,14 @@ import msgspec
 import orjson
 import pytest
 
-from tests.support.papers import card_facts, method, save_calibration
+from tests.support.papers import card_facts
 from tests.support.reports import HALF, HELD, evaluation, facts
 from tests.support.tiny_model import save_tokenizer
 from worker.train.evaluation import quality, reasoning
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.fairness import Gap
 from worker.train.evaluation.following import Following, figures
+from worker.train.evaluation.markdown import render
 from worker.train.evaluation.report import Report
 from worker.train.evaluation.targets import Target, targets
 from worker.train.release.attach import attach_targets
@@ -101,20 +102,20 @@ def test_what_was_not_measured_is_not_judged() -> None:
     assert [(one.figure, one.met) for one in targets(report, "direct")] == [("unparsed as served", False)]
 
 
-def test_a_card_says_how_was_asked(tmp_path: Path) -> None:
-    """Each category apart, and a mean of two scores, where it was so; nothing where not."""
-    said = []
-    for apart in (False, True):
-        folder = tmp_path / f"{apart}"
-        save_tokenizer(folder, apart=apart)
-        (folder / "metrics.json").write_bytes(orjson.dumps(card_facts()))
-        if apart:
-            save_calibration(folder, direct=method(), trace=method(), mean_k=method())
-        attach_targets(folder, evaluation().report)
-        text = (folder / "README.md").read_text(encoding="utf-8")
-        said.append(("in a prompt of its own" in text, "mean of before and after reasoning" in text))
+@pytest.mark.parametrize("categories", ["together", "apart"])
+@pytest.mark.parametrize("takes_mean", [False, True])
+def test_a_card_says_how_was_asked(tmp_path: Path, categories: str, *, takes_mean: bool) -> None:
+    """Each category apart, and a mean of two scores, where it was so; the report says it, too."""
+    save_tokenizer(tmp_path)
+    (tmp_path / "metrics.json").write_bytes(orjson.dumps(card_facts()))
+    report = evaluation().report
+    facts = msgspec.structs.replace(report.facts, categories=categories, takes_mean=takes_mean)
+    report = msgspec.structs.replace(report, facts=facts)
+    attach_targets(tmp_path, report)
 
-    assert said == [(False, False), (True, True)]
+    for text in ((tmp_path / "README.md").read_text(encoding="utf-8"), render(report)):
+        assert ("in a prompt of its own" in text) is (categories == "apart")
+        assert ("the mean of before and after" in text) is takes_mean
 
 
 def test_a_card_says_what_was_reached(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import combinations, islice, product
+from itertools import chain, combinations, islice, product
 from typing import Final
 
 from msgspec import UNSET, Struct
@@ -22,12 +22,15 @@ from worker.judge.verdict import PROMPT
 from worker.policy.model import Call, EffectivePolicy
 from worker.records import Message, Verdict, or_none
 
-#: Which prompts a call may have asked with, by the policy's ``reasoning``: True is one that asks for reasoning.
-#: One whose prompt did not fit asked with none; with a calibration of the mean it was asked at once before.
-_ASKED: Final[dict[str, tuple[tuple[bool, ...], ...]]] = {
-    "always": ((True,), (False, True), (False,), ()),
-    "never": ((False,), ()),
-    "when_unsure": ((False,), (False, True), ()),
+#: Which prompts a call asks with, by the policy's ``reasoning`` (True is one that asks for reasoning), and whether the
+#: model's scores are means of before and after.
+_ASKED: Final[dict[tuple[str, bool], tuple[tuple[bool, ...], ...]]] = {
+    ("always", False): ((True,),),
+    ("always", True): ((False, True),),
+    ("never", False): ((False,),),
+    ("never", True): ((False,),),
+    ("when_unsure", False): ((False,), (False, True)),
+    ("when_unsure", True): ((False,), (False, True)),
 }
 #: So many ways to have asked are tried: with many calls that reason when unsure there are more than anyone waits for.
 _TRIES: Final = 4096
@@ -82,16 +85,19 @@ class _Maker:
         self._digests = digests
 
     def prompt(self, verdict: Verdict, message: Message, policy: EffectivePolicy, model: str) -> Prompt:
-        calls = [self._calls(call, message) for call in asking.calls(self._template, policy, or_none(message.language))]
+        asked = asking.calls(self._template, policy, or_none(message.language))
+        # A call whose prompt does not fit asks nothing, and then there is no verdict.
+        nothing: list[list[list[int]]] = [] if verdict.status == "judged" else [[]]
+        both = [[[*self._calls(call, message, mean=mean), *nothing] for call in asked] for mean in (False, True)]
         tried: tuple[str | None, list[list[int]]] = (None, [])
-        for chosen in islice(_ways(calls), _TRIES):
+        for chosen in islice(chain.from_iterable(map(_ways, both)), _TRIES):
             prompts = [ids for call in chosen for ids in call]
             digest = self._digest(prompts, verdict)
             if digest == verdict.prompt_digest:
                 return self._built(verdict, digest, prompts, model, agrees=True)
             if tried[0] is None:
                 tried = (digest, prompts)
-        ways = math.prod(map(len, calls))
+        ways = sum(math.prod(map(len, calls)) for calls in both)
         if ways > _TRIES:
             note = f"{_TRIES} of {ways} ways to ask this policy were tried, so it cannot be told"
             return self._built(verdict, *tried, model, agrees=None, note=note)
@@ -112,14 +118,14 @@ class _Maker:
         texts = tuple(self._tokens.decode(ids) for ids in prompts)
         return Prompt(digest=verdict.prompt_digest, rebuilt=digest, agrees=agrees, texts=texts, model=model, note=note)
 
-    def _calls(self, call: Call, message: Message) -> list[list[list[int]]]:
+    def _calls(self, call: Call, message: Message, *, mean: bool) -> list[list[list[int]]]:
         head = self._tokens.encode(prompt.prefix(self._template, call.panel, message.role))
         head += self._tokens.encode(prompt.conversation(self._template, message))
         made = {
             reasoned: head + self._tokens.encode(prompt.opening(self._template, reasoning=reasoned))
             for reasoned in (False, True)
         }
-        return [[made[reasoned] for reasoned in asked] for asked in _ASKED[call.asking.reasoning]]
+        return [[made[reasoned] for reasoned in asked] for asked in _ASKED[call.asking.reasoning, mean]]
 
     def _digest(self, prompts: list[list[int]], verdict: Verdict) -> str | None:
         """Return the digest as the verdict's was made: keyed, or plain."""

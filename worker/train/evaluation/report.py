@@ -45,6 +45,8 @@ class Facts(Struct, frozen=True, kw_only=True):
         data_files: SHA-256 by path.
         rows_digest: SHA-256 of the places of the split's rows.
         papers: the sets of the paper that were measured.
+        categories: how the model is asked for the categories of a policy: ``together`` or ``apart``.
+        takes_mean: whether verdicts with reasoning are scored by the mean of before and after it (``mean_k``).
 
     """
 
@@ -63,11 +65,14 @@ class Facts(Struct, frozen=True, kw_only=True):
     rows_digest: str
     papers: tuple[Measured, ...] = ()
     resumed: int = 0
+    categories: str = "together"
+    takes_mean: bool = False
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """The whole file. A part that was not asked for is empty or None; parts by method are by ``score_method``.
+    """The whole file. A part that was not asked for is empty or None.
 
+    Methods are ``trace``, where the model reasoned before its verdict, and ``direct``, where it did not.
     ``unparsed_as_served`` counts over every question of the run. ``wording``: the rows of ``quality`` under
     policies in words that no training policy has. ``swapped_ece``: the error of ``swapped_calibration`` with its
     interval. ``citation_parts``: as ``citation``, under policies of parts of concepts. ``quotes_free``: in the free

@@ -87,8 +87,8 @@ def attach_targets(folder: Path, report: Report) -> None:
         "seed": facts.seed,
         "engine": facts.engine,
         "calibrated": facts.calibration is not None,
-        "categories": load_template(folder).categories or "together",
-        "takes_mean": (made := load_calibration(folder, key_of(folder))) is not None and made.takes_mean,
+        "categories": facts.categories,
+        "takes_mean": facts.takes_mean,
         "targets": {method: targets(report, method) for method in sorted(report.quality)},
         "sets": sets,
     }

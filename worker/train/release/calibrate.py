@@ -20,11 +20,16 @@ from sklearn.linear_model import LogisticRegression
 from worker.errors import TrainError
 from worker.judge.calibration import Band, Curve, Method, Threshold, logit, mean_of
 from worker.records import ScoreMethod
+from worker.train.data.taxonomy import UNSAFE
 from worker.train.evaluation.metrics import Bools, Floats, calibration
 
 #: Fewer rows of either label say nothing about a category's threshold, or about a curve.
 MIN_EACH: Final = 20
 MAX_ERROR: Final = 0.1
+#: Whose mean may be a score of its own.
+PAIR: Final[tuple[ScoreMethod, ScoreMethod]] = ("direct", "trace")
+#: What the mean of two scores must be better by, in Brier score: it costs a call for each message.
+MIN_GAIN: Final = 0.005
 _PARTS: Final = 5
 _BAND_ROWS: Final = 50
 _BAND_BINS: Final = 20
@@ -63,7 +68,7 @@ def fit_methods(
     """
     shown = dict(raw)
     methods = {method: fit_method(scored, names, seed) for method, scored in shown.items()}
-    if {"direct", "trace"} <= methods.keys():
+    if all(name in methods and methods[name].curve for name in PAIR):
         scored = averaged(shown["direct"], shown["trace"], methods)
         mean = fit_method(scored, names, seed)
         if is_better(mean, methods["trace"]):
@@ -113,6 +118,9 @@ def fit_method(scored: Scored, names: Mapping[str, tuple[str, str]], seed: int, 
 def averaged(direct: Scored, trace: Scored, methods: Mapping[ScoreMethod, Method]) -> Scored:
     """Return the means of the calibrated scores of the same rows, before and after reasoning; None where one is none.
 
+    Also None of rows under the whole taxonomy: a model that is asked apart judges them in several calls, and their
+    scores are the highest of those.
+
     Raises:
         ValueError: they are not the same rows.
 
@@ -122,8 +130,8 @@ def averaged(direct: Scored, trace: Scored, methods: Mapping[ScoreMethod, Method
         raise ValueError(text)
     before, after = _shown(direct, methods["direct"]), _shown(trace, methods["trace"])
     means = [
-        None if first is None or second is None else mean_of(first, second)
-        for first, second in zip(before, after, strict=True)
+        None if first is None or second is None or category == UNSAFE else mean_of(first, second)
+        for first, second, category in zip(before, after, direct.categories, strict=True)
     ]
     return Scored(scores=means, labels=direct.labels, categories=direct.categories)
 
@@ -134,13 +142,14 @@ def _shown(scored: Scored, method: Method) -> list[float | None]:
 
 
 def is_better(mean: Method, trace: Method) -> bool:
-    """Tell whether the mean of before and after is the better score of a verdict with reasoning: a lower Brier score.
+    """Tell whether the mean of before and after is the better score of a verdict with reasoning.
 
-    Both are calibrated, on held-out parts. What a verdict with reasoning cannot have is no score to take.
+    Its Brier score is lower by more than noise makes it, and it costs a call. Both are of held-out parts; the curves
+    inside the mean, of two numbers each, are fitted on all rows.
     """
     if mean.brier_after is None or trace.brier_after is None:
         return False
-    return mean.brier_after < trace.brier_after
+    return mean.brier_after <= trace.brier_after - MIN_GAIN
 
 
 def fit(raw: Floats, labels: Bools) -> tuple[Curve | None, str]:

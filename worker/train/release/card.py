@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from worker.judge.calibration import Calibration, Method
 from worker.judge.coverage import Coverage, Covered
+from worker.records import ScoreMethod
 from worker.train.release.given_back import NEEDED
 from worker.train.release.notice import BASE_NOTICE, forbidding, used
 
 #: How a policy was asked, where not in one prompt; how verdicts with reasoning were scored.
 _ASKED: Final = {"apart": "\nEach category of a policy is asked in a prompt of its own."}
-_MEAN: Final = "\nScore `trace` is the mean of before and after reasoning (`mean_k` in verdicts)."
+_MEAN: Final = "\nScore `trace` here is the mean of before and after reasoning (`mean_k` in verdicts)."
 _KINDS: Final = {"macro-F1": "macro_f1", "AP": "average_precision"}
 _SCRATCH: Final = """\
 # {name}
@@ -282,14 +283,19 @@ def _calibration(calibration: Calibration) -> str:
         f"{calibration.engine}), kept in\n"
         "`calibration.json`, applied to every score before thresholds look at it. After: of held-out fifths."
     )
-    return "\n\n".join([text, *(_method(name, method) for name, method in calibration.methods.items())])
+    return "\n\n".join([text, *(_method(_title(calibration, name), one) for name, one in calibration.methods.items())])
+
+
+def _title(calibration: Calibration, name: ScoreMethod) -> str:
+    where = calibration.used_for(name)
+    return f"**{name}** ({where})" if where else f"**{name}**"
 
 
 def _method(name: str, method: Method) -> str:
     if method.curve is None:
-        return f"**{name}**: scores stay raw, since {method.reason}."
+        return f"{name}: scores stay raw, since {method.reason}."
     text = (
-        f"**{name}**: {method.rows:,} rows, {method.unscored} without a score; expected calibration error "
+        f"{name}: {method.rows:,} rows, {method.unscored} without a score; expected calibration error "
         f"{method.ece_before:.3f} before, {method.ece_after:.3f} after; Brier {method.brier_before:.3f} and "
         f"{method.brier_after:.3f}."
     )
