@@ -58,7 +58,7 @@ async def judging(settings: Settings) -> AsyncIterator[None]:
     """Run a data plane with live policies and a real judge, whose engine answers from a table."""
     reasoning = "SPAM met by SPAM/c2; so unsafe."
     script = Script(reasoning=reasoning, answer="unsafe} SPAM", p_unsafe=0.9)
-    engine = FakeEngine(tiny_tokens()[0], lambda text: script if "buy" in text else Script())
+    engine = FakeEngine(tiny_tokens()[0], lambda text: script if "buy" in text and "SPAM" in text else Script())
     judge = RsafeJudge(settings, lambda *_: engine)
     await judge.start()
     store = PolicyStore(settings)
