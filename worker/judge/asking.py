@@ -6,25 +6,15 @@ asked once for each harm. A template says which of the two its model is.
 
 from __future__ import annotations
 
-from msgspec import structs
-
 from worker.judge.template import Template
 from worker.policy.model import Call, EffectivePolicy, Panel
 
 
 def calls(template: Template, policy: EffectivePolicy, language: str | None) -> tuple[Call, ...]:
     """Return the calls for a message in a language; its author may have named none."""
-    asked = policy.calls_for(language)
-    if template.categories != "apart":
-        return asked
-    return tuple(structs.replace(call, panel=panel) for call in asked for panel in apart(call.panel))
+    return policy.calls_for(language, apart=template.categories == "apart")
 
 
-def apart(panel: Panel) -> tuple[Panel, ...]:
-    """Return a panel for each category.
-
-    One with prose stays whole, since prose may speak of any of its categories, allow or forbid.
-    """
-    if panel.prose or not panel.categories:
-        return (panel,)
-    return tuple(Panel(categories=(one,)) for one in panel.categories)
+def panels(template: Template, policy: EffectivePolicy) -> tuple[Panel, ...]:
+    """Return what stands in each prompt for a message whose author named no language."""
+    return tuple(call.panel for call in calls(template, policy, None))

@@ -167,9 +167,15 @@ class EffectivePolicy(Struct, frozen=True, kw_only=True, dict=True):
         asked = ((panel, _asking(panel, floor, own)) for panel in self.panels)
         return tuple(Call(panel=panel, asking=_at_rung(asking, self.rung)) for panel, asking in asked)
 
-    def calls_for(self, language: str | None) -> tuple[Call, ...]:
+    @cached_property
+    def calls_apart(self) -> tuple[Call, ...]:
+        """The calls for a model that is asked for each category by itself."""
+        return tuple(structs.replace(call, panel=panel) for call in self.calls for panel in call.panel.apart)
+
+    def calls_for(self, language: str | None, *, apart: bool = False) -> tuple[Call, ...]:
         """Return the calls that a message of this language needs; its author may have named none."""
-        return tuple(call for call in self.calls if takes(call.asking.languages, language))
+        calls = self.calls_apart if apart else self.calls
+        return tuple(call for call in calls if takes(call.asking.languages, language))
 
     def speaks(self, language: str | None) -> bool:
         """Tell whether all parts take the language; where not, the status is ``language_unsupported``."""
@@ -185,6 +191,13 @@ class Panel(Struct, frozen=True, kw_only=True):
 
     categories: tuple[EffectiveCategory, ...]
     prose: tuple[Prose, ...] = ()
+
+    @property
+    def apart(self) -> tuple[Panel, ...]:
+        """A panel for each category; one with prose stays whole, since prose may allow or forbid something of any."""
+        if self.prose or not self.categories:
+            return (self,)
+        return tuple(Panel(categories=(one,)) for one in self.categories)
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -100,6 +101,35 @@ async def test_whichever_categories_were_reasoned_about(tmp_path: Path, unsure: 
     assert (found.agrees, len(found.texts)) == (True, 20 + len(unsure))
 
 
+@pytest.mark.parametrize("reasoning, count", [("when_unsure", 12), ("always", 64), ("never", 64)])
+async def test_where_all_ways_were_tried_it_is_told(tmp_path: Path, reasoning: Reasoning, count: int) -> None:
+    """Twelve categories that may be reasoned about have as many ways as are tried; of others each call has one."""
+    save_tokenizer(tmp_path / "model", apart=True)
+    settings = Settings(model=str(tmp_path / "model"))
+    effective = policy(*(category(f"C{number}") for number in range(count)), reasoning=reasoning)
+    verdict = replace(some_verdict(), prompt_digest="d" * 64)
+
+    assert rebuild(settings, verdict, message("hello"), effective).agrees is False
+
+
+@pytest.mark.parametrize("mean", [False, True])
+async def test_a_floor_that_reasons_above_categories_that_may(tmp_path: Path, *, mean: bool) -> None:
+    """Both kinds of model are tried in full, although one of them alone has thousands of ways."""
+    save_tokenizer(tmp_path / "model", apart=True)
+    settings = Settings(model=str(tmp_path / "model"))
+    if mean:
+        save_calibration(tmp_path / "model", direct=method(), trace=method(), mean_k=method())
+    own = [category(f"C{number}") for number in range(11)]
+    effective = policy(category("U7", "platform"), *own, reasoning="when_unsure")
+    effective = structs.replace(effective, judging=structs.replace(effective.judging, floor=Asking()))
+    odd = re.compile(r"Name of C\d*[13579]<")
+    tokens = tiny_tokens(Path(settings.model) / "rsafe.toml")[0]
+    engine = FakeEngine(tokens, lambda text: Script(p_unsafe=0.5 if odd.search(text) else 0.1))
+    found = rebuild(settings, await judged(settings, message("hello"), effective, engine), message("hello"), effective)
+
+    assert (found.agrees, len(found.texts)) == (True, 1 + mean + 11 + 5)
+
+
 async def test_with_too_many_ways_to_have_asked_it_ends(tmp_path: Path) -> None:
     """Some are tried; where none fits it cannot be told, and that is said."""
     save_tokenizer(tmp_path / "model", apart=True)
@@ -109,7 +139,7 @@ async def test_with_too_many_ways_to_have_asked_it_ends(tmp_path: Path) -> None:
     found = rebuild(settings, verdict, message("hello"), effective)
 
     assert (found.agrees, len(found.texts)) == (None, 20)
-    assert f"4096 of {2 * 2**20} ways" in (found.note or "")
+    assert f"4096 of {2**20} ways" in (found.note or "")
 
 
 @pytest.mark.parametrize("language, texts", [(None, 2), ("de", 2), ("en", 1)])

@@ -112,6 +112,23 @@ def test_without_a_curve_of_each_there_is_no_mean() -> None:
     assert set(methods) == {"direct", "trace"}
 
 
+def test_rows_that_have_no_mean_are_calibrated_all_the_same() -> None:
+    """Where only the verdict is known there is none; beside other rows these count on neither side of the choice."""
+    direct = _rows(2000, slope=1.0, shift=0.0)
+    trace = _saturated(direct, wrong=0.1)
+    names = {**NAMES, UNSAFE: ("whole", "all")}
+
+    def of(categories: list[str]) -> set[ScoreMethod]:
+        raw: dict[ScoreMethod, Scored] = {
+            "direct": msgspec.structs.replace(direct, categories=categories),
+            "trace": msgspec.structs.replace(trace, categories=categories),
+        }
+        return set(fit_methods(raw, names, seed=1)[0])
+
+    assert of([UNSAFE] * 2000) == {"direct", "trace"}
+    assert of([UNSAFE] * 1000 + ["hate"] * 1000) == {"direct", "trace", "mean_k"}
+
+
 def test_the_whole_taxonomy_has_no_mean() -> None:
     """Its score may be the highest of several calls."""
     direct = _rows(400)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import chain, combinations, islice, product
+from itertools import chain, combinations, islice, product, zip_longest
 from typing import Final
 
 from msgspec import UNSET, Struct
@@ -20,18 +20,14 @@ from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
 from worker.judge.verdict import PROMPT
 from worker.policy.model import Call, EffectivePolicy
-from worker.records import Message, Verdict, or_none
+from worker.records import Message, Role, Verdict, or_none
 
-#: Which prompts a call asks with, by the policy's ``reasoning`` (True is one that asks for reasoning), and whether the
-#: model's scores are means of before and after.
-_ASKED: Final[dict[tuple[str, bool], tuple[tuple[bool, ...], ...]]] = {
-    ("always", False): ((True,),),
-    ("always", True): ((False, True),),
-    ("never", False): ((False,),),
-    ("never", True): ((False,),),
-    ("when_unsure", False): ((False,), (False, True)),
-    ("when_unsure", True): ((False,), (False, True)),
-}
+Asked = tuple[bool, ...]
+Prompts = list[list[int]]
+#: Which prompts a call asks with, by the policy's ``reasoning``: True is one that asks for reasoning.
+_ASKED: Final[dict[str, tuple[Asked, ...]]] = {"never": ((False,),), "when_unsure": ((False,), (False, True))}
+#: Of a policy that reasons always, by the model: it is asked at once before where its score is the mean of both.
+_ALWAYS: Final[tuple[Asked, ...]] = ((True,), (False, True))
 #: So many ways to have asked are tried: with many calls that reason when unsure there are more than anyone waits for.
 _TRIES: Final = 4096
 
@@ -85,19 +81,16 @@ class _Maker:
         self._digests = digests
 
     def prompt(self, verdict: Verdict, message: Message, policy: EffectivePolicy, model: str) -> Prompt:
-        asked = asking.calls(self._template, policy, or_none(message.language))
-        # A call whose prompt does not fit asks nothing, and then there is no verdict.
-        nothing: list[list[list[int]]] = [] if verdict.status == "judged" else [[]]
-        both = [[[*self._calls(call, message, mean=mean), *nothing] for call in asked] for mean in (False, True)]
-        tried: tuple[str | None, list[list[int]]] = (None, [])
-        for chosen in islice(chain.from_iterable(map(_ways, both)), _TRIES):
+        models = self._calls(verdict, message, policy)
+        tried: tuple[str | None, Prompts] = (None, [])
+        for chosen in islice(filter(None, chain.from_iterable(zip_longest(*map(_ways, models)))), _TRIES):
             prompts = [ids for call in chosen for ids in call]
             digest = self._digest(prompts, verdict)
             if digest == verdict.prompt_digest:
                 return self._built(verdict, digest, prompts, model, agrees=True)
             if tried[0] is None:
                 tried = (digest, prompts)
-        ways = sum(math.prod(map(len, calls)) for calls in both)
+        ways = sum(math.prod(map(len, calls)) for calls in models)
         if ways > _TRIES:
             note = f"{_TRIES} of {ways} ways to ask this policy were tried, so it cannot be told"
             return self._built(verdict, *tried, model, agrees=None, note=note)
@@ -109,7 +102,7 @@ class _Maker:
         self,
         verdict: Verdict,
         digest: str | None,
-        prompts: list[list[int]],
+        prompts: Prompts,
         model: str,
         *,
         agrees: bool | None,
@@ -118,16 +111,27 @@ class _Maker:
         texts = tuple(self._tokens.decode(ids) for ids in prompts)
         return Prompt(digest=verdict.prompt_digest, rebuilt=digest, agrees=agrees, texts=texts, model=model, note=note)
 
-    def _calls(self, call: Call, message: Message, *, mean: bool) -> list[list[list[int]]]:
-        head = self._tokens.encode(prompt.prefix(self._template, call.panel, message.role))
-        head += self._tokens.encode(prompt.conversation(self._template, message))
-        made = {
+    def _calls(self, verdict: Verdict, message: Message, policy: EffectivePolicy) -> list[list[list[Prompts]]]:
+        """Return, for each kind of model that may have been asked, what each call may have asked with."""
+        asked = asking.calls(self._template, policy, or_none(message.language))
+        conversation = self._tokens.encode(prompt.conversation(self._template, message))
+        made = [self._made(call, message.role, conversation) for call in asked]
+        # A call whose prompt does not fit asks nothing, and then there is no verdict.
+        nothing: list[Asked] = [] if verdict.status == "judged" else [()]
+        kinds = _ALWAYS if any(call.asking.reasoning == "always" for call in asked) else _ALWAYS[:1]
+        return [
+            [_options(call.asking.reasoning, always, nothing, ids) for call, ids in zip(asked, made, strict=True)]
+            for always in kinds
+        ]
+
+    def _made(self, call: Call, role: Role, conversation: list[int]) -> dict[bool, list[int]]:
+        head = self._tokens.encode(prompt.prefix(self._template, call.panel, role)) + conversation
+        return {
             reasoned: head + self._tokens.encode(prompt.opening(self._template, reasoning=reasoned))
             for reasoned in (False, True)
         }
-        return [[made[reasoned] for reasoned in asked] for asked in _ASKED[call.asking.reasoning, mean]]
 
-    def _digest(self, prompts: list[list[int]], verdict: Verdict) -> str | None:
+    def _digest(self, prompts: Prompts, verdict: Verdict) -> str | None:
         """Return the digest as the verdict's was made: keyed, or plain."""
         tally = Tally()
         for ids in prompts:
@@ -136,13 +140,22 @@ class _Maker:
         return plain if plain is None or verdict.digest_method is UNSET else self._digests.keyed(PROMPT, plain)
 
 
-def _ways(calls: Sequence[Sequence[list[list[int]]]]) -> Iterator[tuple[list[list[int]], ...]]:
-    """Yield which prompts each call may have asked with: first all calls alike, then one unlike the rest, then more."""
-    options = range(max(map(len, calls), default=0))
-    for unlike in range(len(calls) + 1):
-        for usual, places in product(options, combinations(range(len(calls)), unlike)):
+def _options(reasoning: str, always: Asked, nothing: list[Asked], made: dict[bool, list[int]]) -> list[Prompts]:
+    ways = (*_ASKED.get(reasoning, (always,)), *nothing)
+    return [[made[reasoned] for reasoned in way] for way in ways]
+
+
+def _ways(calls: Sequence[Sequence[Prompts]]) -> Iterator[tuple[Prompts, ...]]:
+    """Yield which prompts each call may have asked with; where not all can be tried, the likeliest first."""
+    if math.prod(map(len, calls)) <= _TRIES:
+        yield from product(*calls)
+        return
+    open_places = [place for place, call in enumerate(calls) if len(call) > 1]
+    options = range(max(map(len, calls)))
+    # All calls alike, then one unlike the rest, then two.
+    for unlike in range(len(open_places) + 1):
+        for usual, places in product(options, combinations(open_places, unlike)):
             for others in product([one for one in options if one != usual], repeat=unlike):
-                changed = dict(zip(places, others, strict=True))
-                chosen = [changed.get(place, usual) for place in range(len(calls))]
-                if all(at < len(call) for call, at in zip(calls, chosen, strict=True)):
-                    yield tuple(call[at] for call, at in zip(calls, chosen, strict=True))
+                chosen = dict.fromkeys(open_places, usual) | dict(zip(places, others, strict=True))
+                if all(at < len(calls[place]) for place, at in chosen.items()):
+                    yield tuple(call[chosen.get(place, 0)] for place, call in enumerate(calls))

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from sklearn.linear_model import LogisticRegression
 
 from worker.errors import TrainError
@@ -70,10 +70,21 @@ def fit_methods(
     methods = {method: fit_method(scored, names, seed) for method, scored in shown.items()}
     if all(name in methods and methods[name].curve for name in PAIR):
         scored = averaged(shown["direct"], shown["trace"], methods)
-        mean = fit_method(scored, names, seed)
-        if is_better(mean, methods["trace"]):
+        mean, trace = _of_same_rows(scored, shown["trace"], names, seed)
+        if mean and trace and is_better(mean, trace):
             shown["mean_k"], methods["mean_k"] = scored, mean
     return methods, shown
+
+
+def _of_same_rows(
+    scored: Scored, trace: Scored, names: Mapping[str, tuple[str, str]], seed: int
+) -> tuple[Method | None, Method | None]:
+    """Fit means, and the scores after reasoning of the rows that have one; nothing where none has."""
+    if all(score is None for score in scored.scores):
+        return None, None
+    pairs = zip(trace.scores, scored.scores, strict=True)
+    same = structs.replace(trace, scores=[None if mean is None else after for after, mean in pairs])
+    return fit_method(scored, names, seed), fit_method(same, names, seed)
 
 
 def fit_method(scored: Scored, names: Mapping[str, tuple[str, str]], seed: int, max_error: float = MAX_ERROR) -> Method:
