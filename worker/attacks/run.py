@@ -16,7 +16,6 @@ from worker.judge.build import build_judge
 from worker.judge.folder import find_model
 from worker.judge.template import Template, load_template
 from worker.judge.tokens import Tokens
-from worker.policy.model import EffectivePolicy, Panel
 from worker.records import PLATFORM, Policy, decode_policy
 
 
@@ -29,16 +28,12 @@ def all_escapes(tokens: Tokens, template: Template, cases: Sequence[Case]) -> li
     """Look for escapes of every message under an ordinary panel, and of some under every hostile policy."""
     found: list[Escape] = []
     for case in cases:
-        for panel in _asked(template, policy_for(case.carrier.policy)):
+        for panel in asking.panels(template, policy_for(case.carrier.policy)):
             found += escapes(tokens, template, panel, [case])
     for policy in under_hostile_policies(floor_policy()):
-        for panel in _asked(template, policy):
+        for panel in asking.panels(template, policy):
             found += escapes(tokens, template, panel, cases[:1])
     return found
-
-
-def _asked(template: Template, policy: EffectivePolicy) -> list[Panel]:
-    return [call.panel for call in asking.calls(template, policy, None)]
 
 
 async def run(settings: Settings, seed: int, per_kind: int) -> Report:

@@ -37,7 +37,7 @@ class Counter:
 
     def cost(self, policy: EffectivePolicy, role: Role = "user") -> Cost:
         """Return what stands before each message under an effective policy, all its calls together."""
-        panels = [call.panel for call in asking.calls(self._template, policy, None)]
+        panels = asking.panels(self._template, policy)
         counts = [len(self._tokens.encode(prompt.prefix(self._template, panel, role))) for panel in panels]
         return Cost(tokens=sum(counts), calls=len(counts), exact=True)
 

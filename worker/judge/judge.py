@@ -22,7 +22,7 @@ from worker.judge.evidence import spans
 from worker.judge.fingerprint import file_digests, fingerprint, model_key
 from worker.judge.folder import find_model, model_name, warn_of_demo
 from worker.judge.judgement import UNSPOKEN, Judgement
-from worker.judge.merge import merge
+from worker.judge.merge import joined, merge
 from worker.judge.phases import Phases, Task
 from worker.judge.plan import LONG_CHARS, Plans
 from worker.judge.salt import cache_salt
@@ -136,10 +136,12 @@ class RsafeJudge:
             merged = merge(found if policy.speaks(language) else [*found, UNSPOKEN])
         except PromptTooLong as error:
             merged = Judgement(status=error.status)
+        # Evidence is bounded, and that of calls which found something is wanted.
+        telling = joined(one.reasoning for one in sorted(found, key=lambda one: not one.cited))
         return structs.replace(
             merged,
             unevaluated=unevaluated(self._coverage, policy.judging.categories),
-            spans=spans(_telling(found), message.text, masked=self._template.placeholders),
+            spans=spans(telling or "", message.text, masked=self._template.placeholders),
             usage=total(tallies),
             prompt_digest=prompt_digest(tallies),
             engine_ms=(time.perf_counter() - began_s) * 1000,
@@ -250,9 +252,3 @@ class RsafeJudge:
             raise
         except EngineError as error:
             return Judgement(status=error.status)
-
-
-def _telling(found: Sequence[Judgement]) -> str:
-    """Return all reasoning, that of calls which found something first: evidence is bounded, and theirs is wanted."""
-    first = sorted(found, key=lambda one: not one.cited)
-    return "\n\n".join(one.reasoning for one in first if one.reasoning)

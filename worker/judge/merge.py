@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from worker.judge.judgement import Judgement
 from worker.records import Label
@@ -27,8 +27,8 @@ def merge(judgements: Sequence[Judgement]) -> Judgement:
         cited=tuple(pair for one in judgements for pair in one.cited),
         findings=tuple(finding for one in judgements for finding in one.findings),
         clauses=tuple(dict.fromkeys(clause for one in judgements for clause in one.clauses)),
-        reasoning=_joined([one.reasoning for one in judgements]),
-        raw=_joined([one.raw for one in judgements]),
+        reasoning=joined([one.reasoning for one in judgements]),
+        raw=joined([one.raw for one in judgements]),
         truncated=any(one.truncated for one in judgements),
     )
 
@@ -40,6 +40,7 @@ def _label(judgements: Sequence[Judgement]) -> Label | None:
     return "safe" if "safe" in labels else None
 
 
-def _joined(texts: Sequence[str | None]) -> str | None:
+def joined(texts: Iterable[str | None]) -> str | None:
+    """Return the texts of several calls as one, by blank lines; None without any."""
     present = [text for text in texts if text is not None]
     return "\n\n".join(present) if present else None

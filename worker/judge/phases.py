@@ -32,7 +32,7 @@ from worker.judge.prompt import Text
 from worker.judge.score import unsafe_score
 from worker.judge.tally import Tally
 from worker.judge.template import Template
-from worker.judge.tokens import LABELS, Tokens
+from worker.judge.tokens import Tokens
 from worker.records import Reasoning, ScoreMethod
 
 #: Where a policy has no review band, ``when_unsure`` reasons inside this one.
@@ -98,8 +98,6 @@ class Phases:
         self._close_ids = tokens.encode(prompt.verdict_opening(template))
         self._unsafe_ids = tokens.encode((Text("unsafe"), Text(template.verdict_close)))
         self._end_id = tokens.control_ids[template.end]
-        words = {label: tokens.text_ids(label) for label in LABELS}
-        self._word_ids = {label: ids[0] for label, ids in words.items() if len(ids) == 1}
         self._stop_ids = tuple(tokens.control_ids.values())
         # Where the reasoning ends with plain text, no single token ends it.
         self._stop = (template.think_close,) if template.pieces(template.think_close) == (template.think_close,) else ()
@@ -227,26 +225,16 @@ class Phases:
 
         Behind it the grammar leaves no choice: engine steps that most messages can do without.
         """
-        whole = self._whole_answers(plan)
+        whole = plan.whole_answers
         stop_ids = (*request.stop_ids, *whole)
         completion = tally.answered(await self._engine.complete(structs.replace(request, stop_ids=stop_ids)))
-        last = completion.token_ids[-1] if completion.token_ids else None
-        if last in whole and len(completion.token_ids) == 1:
-            return completion, whole[last]
-        if last in whole:
+        ids = completion.token_ids
+        if len(ids) == 1 and ids[0] in whole:
+            return completion, whole[ids[0]]
+        if ids and ids[-1] in whole:
             # It was the second half of "unsafe", in a vocabulary that knows both ways to write it.
             completion = tally.answered(await self._engine.complete(request))
         return completion, self._tokens.decode(self._without_end(completion))
-
-    def _whole_answers(self, plan: Plan) -> dict[int, str]:
-        """Return the answers that one token decides, by that token: ``safe``; ``unsafe`` of at most one category."""
-        if any("safe" in name for name in plan.ids):
-            return {}
-        close = self._template.verdict_close
-        texts = {"safe": "safe" + close}
-        if len(plan.ids) <= 1:
-            texts["unsafe"] = f"unsafe{close}{ids_text(plan.ids)}"
-        return {self._word_ids[label]: text for label, text in texts.items() if label in self._word_ids}
 
     async def _judgement(self, outcome: _Outcome, task: Task, tally: Tally) -> Judgement:
         plan = task.plan

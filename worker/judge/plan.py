@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from worker.errors import PromptTooLong
 from worker.judge import prompt
-from worker.judge.grammar import answer_grammar, ids_grammar, longest_answer_bytes
+from worker.judge.grammar import answer_grammar, ids_grammar, ids_text, longest_answer_bytes
 from worker.judge.parse import panel_ids
 from worker.judge.prompt import Text
 from worker.judge.template import Template
@@ -37,6 +38,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         grammar: EBNF of label and ids.
         ids_grammar: EBNF of the ids alone; None where there are none.
         answer_tokens: no answer is longer, its end included.
+        whole_answers: the answers that one token decides, by that token: ``safe``, and ``unsafe`` of at most one id.
         threshold: the score from which on the panel counts as unsafe.
 
     """
@@ -47,6 +49,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     grammar: str
     ids_grammar: str | None
     answer_tokens: int
+    whole_answers: Mapping[int, str]
     threshold: float
 
 
@@ -106,8 +109,19 @@ class Plans:
             grammar=answer_grammar(ids, close),
             ids_grammar=ids_grammar(ids) if ids else None,
             answer_tokens=longest_answer_bytes(ids, close) + 1,
+            whole_answers=self._whole_answers(ids),
             threshold=min((category.threshold for category in panel.categories), default=DEFAULT_THRESHOLD),
         )
+
+    def _whole_answers(self, ids: Sequence[str]) -> dict[int, str]:
+        if any("safe" in name for name in ids):
+            return {}
+        close = self._template.verdict_close
+        texts = {"safe": f"safe{close}"}
+        if len(ids) <= 1:
+            texts["unsafe"] = f"unsafe{close}{ids_text(ids)}"
+        tokens = {label: self._tokens.text_ids(label) for label in texts}
+        return {tokens[label][0]: text for label, text in texts.items() if len(tokens[label]) == 1}
 
 
 def _size_tokens(plan: Plan) -> int:

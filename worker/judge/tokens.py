@@ -22,7 +22,7 @@ from worker.records import Label
 
 _FILE: Final = "tokenizer.json"
 _CONFIG: Final = "tokenizer_config.json"
-LABELS: Final[tuple[Label, ...]] = ("safe", "unsafe")
+_LABELS: Final[tuple[Label, ...]] = ("safe", "unsafe")
 #: Texts up to this length are remembered: those of the template come back with every message.
 _REMEMBERED_CHARS: Final = 1000
 REMEMBERED: Final = 2048
@@ -87,7 +87,7 @@ class Tokens:
 
     def describe_labels(self) -> str:
         """Say in words how the labels are made of tokens."""
-        split = [label for label in LABELS if len(self.text_ids(label)) > 1]
+        split = [label for label in _LABELS if len(self.text_ids(label)) > 1]
         return f"{' and '.join(split)} of several tokens" if split else "safe and unsafe are one token each"
 
     def _encode(self, text: str) -> tuple[int, ...]:
@@ -110,7 +110,7 @@ class Tokens:
         return {
             token_id: label
             for token, token_id in self._vocabulary.items()
-            for label in LABELS
+            for label in _LABELS
             if token and (label.startswith(token) or token.startswith(label))
         }
 

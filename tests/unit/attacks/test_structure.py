@@ -121,7 +121,7 @@ def test_the_grammar_names_the_policys_ids_alone() -> None:
     """Whatever names, definitions and clauses say, an answer is made of labels, ids of that policy, and commas."""
     template = demo_tokens()[1]
     policies = under_hostile_policies(floor_policy())
-    panels = [call.panel for policy in policies for call in asking.calls(template, policy, None)]
+    panels = [panel for policy in policies for panel in asking.panels(template, policy)]
     assert len(panels) > 100
     for one in panels:
         ids = panel_ids(one)

@@ -68,16 +68,17 @@ def _head(report: Report) -> str:
         f"Measured on {facts.date:%Y-%m-%d} on split `{facts.split}` ({limit}), seed {facts.seed}, "
         f"{facts.in_flight} messages at once, {facts.wall_s:.0f} s{earlier}, engine {facts.engine}. "
         f"Fingerprint `{facts.fingerprint}`; scores are {'calibrated' if facts.calibration else 'raw'}."
-        f"{_how(facts)}\n\n"
+        f"{how_asked(facts.categories, takes_mean=facts.takes_mean)}\n\n"
         f"{report.questions} questions, {report.unparsed_as_served} unparsed as served.{better} "
         "Brackets hold 95 % intervals by bootstrap over groups of rows. A row that was not judged counts as decided "
         "wrongly.\n"
     )
 
 
-def _how(facts: Facts) -> str:
-    apart = " Each category of a policy is asked in a prompt of its own." if facts.categories == "apart" else ""
-    mean = " With reasoning (`trace`) the score is the mean of before and after (`mean_k`)." if facts.takes_mean else ""
+def how_asked(categories: str, *, takes_mean: bool) -> str:
+    """Say how categories were asked and verdicts with reasoning scored, where it is not the usual way."""
+    apart = " Each category of a policy is asked in a prompt of its own." if categories == "apart" else ""
+    mean = " With reasoning (`trace`) the score is the mean of before and after (`mean_k`)." if takes_mean else ""
     return apart + mean
 
 

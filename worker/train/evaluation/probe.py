@@ -152,7 +152,7 @@ class ProbedJudge(RsafeJudge):
 
     def calls(self, policy: EffectivePolicy) -> int:
         """Return in how many calls a message is judged under a policy; known once it has started."""
-        return len(asking.calls(self._template, policy, None))
+        return len(asking.panels(self._template, policy))
 
     @property
     def engine_facts(self) -> EngineFacts:

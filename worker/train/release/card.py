@@ -8,12 +8,10 @@ from typing import Any, Final
 from worker.judge.calibration import Calibration, Method
 from worker.judge.coverage import Coverage, Covered
 from worker.records import ScoreMethod
+from worker.train.evaluation.markdown import how_asked
 from worker.train.release.given_back import NEEDED
 from worker.train.release.notice import BASE_NOTICE, forbidding, used
 
-#: How a policy was asked, where not in one prompt; how verdicts with reasoning were scored.
-_ASKED: Final = {"apart": "\nEach category of a policy is asked in a prompt of its own."}
-_MEAN: Final = "\nScore `trace` here is the mean of before and after reasoning (`mean_k` in verdicts)."
 _KINDS: Final = {"macro-F1": "macro_f1", "AP": "average_precision"}
 _SCRATCH: Final = """\
 # {name}
@@ -248,7 +246,7 @@ def _held_to(found: Mapping[str, Any]) -> str:
     text = (
         f"By `rsafe eval` through the worker's engine on split `{found['split']}` ({found['date']}, {limit}, seed "
         f"{found['seed']},\n{found['engine']}, {scores}); brackets hold 95 % intervals."
-        f"{_ASKED.get(found.get('categories', ''), '')}{_MEAN if found.get('takes_mean') else ''}"
+        f"{how_asked(found.get('categories', ''), takes_mean=found.get('takes_mean', False))}"
     )
     parts = [f"Score `{method}`:\n\n{_targets(one)}" for method, one in found["targets"].items()]
     return "\n\n".join([text, *parts, _sets(found["sets"], list(found["targets"]))])
