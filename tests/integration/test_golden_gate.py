@@ -143,6 +143,22 @@ async def test_min_pass_is_the_authors(settings: Settings) -> None:
         await wait_until(lambda: version_of(store, "acme") == 1)
 
 
+async def test_cases_that_passed_under_a_low_bar_are_judged_again_under_a_higher(settings: Settings) -> None:
+    """Half of them was enough once; a record that wants all of them is refused, also after a restart."""
+    async with worker(settings, ScriptedJudge()) as store:
+        await topics.publish(settings, ("acme", raw(U7, golden=(GOOD, WRONG), min_pass=0.5)))
+        await wait_until(lambda: version_of(store, "acme") == 1)
+        await topics.publish(settings, ("acme", raw(U7, golden=(GOOD, WRONG), version=2)))
+        assert (await decided(settings, 2))[-1].decision == "refused"
+    judge = CountingJudge()
+    async with worker(settings, judge) as store:
+        await topics.publish(settings, ("acme", raw(U7, golden=(GOOD, WRONG), version=2, min_pass=0.6)))
+        assert (await decided(settings, 3))[-1].decision == "refused"
+        await topics.publish(settings, ("acme", raw(U7, golden=(GOOD, WRONG), version=2, min_pass=0.4)))
+        assert (await decided(settings, 4))[-1].decision == "accepted"
+    assert len(judge.asked) == len((GOOD, WRONG))
+
+
 async def test_others_do_not_wait_for_slow_cases(settings: Settings) -> None:
     """While cases are judged other policies take force, and so does a later record of the same key."""
     judge = cases_held()

@@ -9,7 +9,7 @@ import pytest
 from msgspec import UNSET, structs
 
 from tests.support import planted
-from worker.judge.judgement import NO_USAGE, Judgement
+from worker.judge.judgement import NO_USAGE, Finding, Judgement
 from worker.judge.verdict import FALLBACK_ACTION, Attempt, Decision, decide, verdict
 from worker.policy.model import NO_POLICY, EffectiveCategory, EffectivePolicy, Judging
 from worker.records import (
@@ -157,6 +157,17 @@ def test_a_failure_that_the_policy_is_silent_about_is_reviewed(status: Status) -
     other: Status = "timeout" if status != "timeout" else "too_long"
 
     assert decide(Judgement(status=status), policy(on_failure={other: "allow"})).action == "review"
+
+
+def test_no_call_hides_that_another_was_in_the_band() -> None:
+    """The band asks of every call: a higher score beside it, or a failed call, takes no review away."""
+    unsure, high = Finding(score=0.35), Finding(score=0.95, cited=(T_SPAM,))
+    mild = policy(structs.replace(SPAM, action="allow"), review_band=(0.3, 0.5), on_failure={"timeout": "allow"})
+
+    assert decide(judged(0.95, T_SPAM, findings=(unsure, high)), mild).action == "review"
+    assert decide(judged(0.95, T_SPAM, findings=(high,)), mild).action == "allow"
+    assert decide(Judgement(status="timeout", findings=(unsure,)), mild).action == "review"
+    assert decide(Judgement(status="timeout", findings=(high,)), mild).action == "allow"
 
 
 @pytest.mark.parametrize("score", [None, math.nan], ids=["no score", "not a number"])

@@ -33,10 +33,9 @@ from worker.judge.score import unsafe_score
 from worker.judge.tally import Tally
 from worker.judge.template import Template
 from worker.judge.tokens import Tokens
+from worker.policy.model import UNSURE
 from worker.records import Reasoning, ScoreMethod
 
-#: Where a policy has no review band, ``when_unsure`` reasons inside this one.
-UNSURE: Final = (0.2, 0.8)
 #: Enough to see every token that can begin a label under the grammar.
 _LOGPROBS: Final = 20
 _STEPS: Final = 2

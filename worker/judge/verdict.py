@@ -73,9 +73,10 @@ def _categories(findings: tuple[Finding, ...], policy: EffectivePolicy) -> list[
     ]
 
 
-def _in_band(score: float | None, policy: EffectivePolicy) -> bool:
+def _in_band(findings: Iterable[Finding], policy: EffectivePolicy) -> bool:
+    """Tell whether any call's score is in the band: a high one of another call must not hide it."""
     band = policy.judging.review_band
-    return score is not None and band is not None and band[0] <= score <= band[1]
+    return band is not None and any(band[0] <= finding.score <= band[1] for finding in findings)
 
 
 def _status(judgement: Judgement) -> Status:
@@ -89,9 +90,9 @@ def decide(judgement: Judgement, policy: EffectivePolicy, permits: Sequence[Acce
 
     A category is hit if it is cited and the score of its call reaches its threshold. The label is
     ``unsafe`` if one is hit, or if a call's score reaches its lowest threshold and no category could
-    be had; then ``default_action`` applies too. Inside the review band the action is at least
-    ``review``. Where one of several calls failed its status stands, there is no label, and the
-    strictest action wins: that for the failure, or that of what the other calls found.
+    be had; then ``default_action`` applies too. Where any call's score is inside the review band the
+    action is at least ``review``. Where one of several calls failed its status stands, there is no
+    label, and the strictest action wins: that for the failure, or that of what the other calls found.
 
     Exceptions change the action alone, and never that for a failure.
     """
@@ -102,7 +103,7 @@ def decide(judgement: Judgement, policy: EffectivePolicy, permits: Sequence[Acce
     hits = [item for item, is_hit in categories if is_hit]
     unnamed = any(finding.unnamed for finding in findings)
     base: Action = "allow" if judged else policy.on_failure(status)
-    rest = _rest(policy, unnamed=unnamed, in_band=judged and _in_band(judgement.score, policy))
+    rest = _rest(policy, unnamed=unnamed, in_band=_in_band(findings, policy))
     action = _strictest(base, hits, rest)
     suppressions = suppress(hits, policy, permits, rest=rest != "allow") if permits else ()
     taken = {pair for one in suppressions for pair in one.categories}

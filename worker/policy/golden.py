@@ -68,8 +68,12 @@ async def run_golden(policy: Policy, effective: EffectivePolicy, ask: Ask) -> Go
     """Ask about every case at once; the caller says under which effective policy, and bounds ``ask``."""
     asked = [_run(index, case, effective, ask) for index, case in enumerate(policy.golden or ())]
     results = await asyncio.gather(*asked)
-    bar = DEFAULT_MIN_PASS if policy.min_pass is UNSET else policy.min_pass
-    return GoldenReport(results=tuple(results), min_pass=bar)
+    return GoldenReport(results=tuple(results), min_pass=bar_of(policy))
+
+
+def bar_of(policy: Policy) -> float:
+    """Return the share of its golden cases that a policy wants to come out right."""
+    return DEFAULT_MIN_PASS if policy.min_pass is UNSET else policy.min_pass
 
 
 async def _run(index: int, case: GoldenCase, effective: EffectivePolicy, ask: Ask) -> CaseResult:

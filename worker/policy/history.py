@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from worker.errors import PolicyInvalid
 from worker.policy.accept import MAX_RECORD_BYTES, Setting, check, refuse
 from worker.policy.combine import AcceptedPolicy, combine
+from worker.policy.golden import bar_of
 from worker.policy.model import EffectivePolicy, Rehearsal, record_digest
 from worker.policy.scope import Scope, parse_key, shadow_key, shown
 from worker.records import PLATFORM, HistoryEntry, Policy, canonical_json, decode_policy, encode, sha256_hex
@@ -26,6 +27,8 @@ _MAX_ENTRY_BYTES: Final = 900_000
 
 #: What names a record of ``policies`` although a recreated topic uses offsets again.
 Place = tuple[int, int]
+#: Digests of the effective policy and of the golden cases, and the model's fingerprint.
+_Trial = tuple[str | None, str | None, str]
 #: Holds an acceptance back (None) or replaces it: the record, its acceptance, what is in force.
 Gate: TypeAlias = "Callable[[Incoming, HistoryEntry, Book], HistoryEntry | None]"
 
@@ -58,7 +61,7 @@ class Book:
         self._accepted: dict[str, AcceptedPolicy] = {}
         self._present: set[str] = set()
         self._seen: dict[str, Place] = {}
-        self._passed: set[tuple[str | None, str | None, str | None]] = set()
+        self._passed: dict[_Trial, float] = {}
 
     def copy(self) -> Book:
         """Return a book that can run ahead of this one."""
@@ -68,7 +71,7 @@ class Book:
         other._accepted = dict(self._accepted)
         other._present = set(self._present)
         other._seen = dict(self._seen)
-        other._passed = set(self._passed)
+        other._passed = dict(self._passed)
         return other
 
     def is_decided(self, record: Incoming) -> bool:
@@ -81,15 +84,23 @@ class Book:
         if place in self._decided:
             return False
         self._decided.add(place)
-        if entry.decision == "accepted" and entry.fingerprint is not None:
-            self._passed.add(_trial_of(entry, entry.fingerprint))
+        bar = _bar_of(entry)
+        if bar is not None and entry.fingerprint is not None:
+            trial = _trial_of(entry, entry.fingerprint)
+            self._passed[trial] = max(bar, self._passed.get(trial, bar))
         if entry.decision != "refused" and self._is_newer(entry):
             self._replace(entry)
         return True
 
     def has_passed(self, entry: HistoryEntry, fingerprint: str | None) -> bool:
-        """Tell whether the same golden cases have passed under the same effective policy and model."""
-        return fingerprint is not None and _trial_of(entry, fingerprint) in self._passed
+        """Tell whether the same golden cases have passed under the same effective policy and model.
+
+        As large a share of them had to come out right: cases that passed under a low bar prove nothing for a higher.
+        """
+        if fingerprint is None:
+            return False
+        bar, passed = _bar_of(entry), self._passed.get(_trial_of(entry, fingerprint))
+        return bar is not None and passed is not None and passed >= bar
 
     def _is_newer(self, entry: HistoryEntry) -> bool:
         """Tell whether an entry's record stands after the key's last one.
@@ -248,8 +259,14 @@ def _above(key: str) -> tuple[str, ...]:
     return () if key == PLATFORM else (PLATFORM, *key.split("/")[:-1])
 
 
-def _trial_of(entry: HistoryEntry, fingerprint: str) -> tuple[str | None, str | None, str | None]:
+def _trial_of(entry: HistoryEntry, fingerprint: str) -> _Trial:
     return entry.effective_digest, entry.golden_digest, fingerprint
+
+
+def _bar_of(entry: HistoryEntry) -> float | None:
+    """Return the share of golden cases that an accepted record asks for; None where none was accepted."""
+    accepted = accepted_of(entry)
+    return None if accepted is None else bar_of(accepted.policy)
 
 
 def floor_first(book: Book, records: Iterable[Incoming]) -> list[Incoming]:

@@ -34,6 +34,10 @@ DEFAULT_SEVERITY: Final[Severity] = "medium"
 DEFAULT_ACTION: Final[Action] = "review"
 #: From cheap to thorough; the later wins.
 REASONINGS: Final[tuple[Reasoning, ...]] = ("never", "when_unsure", "always")
+#: Lowest and highest score of a review band.
+Band = tuple[float, float]
+#: Where a policy has no review band, ``when_unsure`` reasons inside this one.
+UNSURE: Final[Band] = (0.2, 0.8)
 #: Fields of a policy record that say nothing about how a text is judged.
 NOT_JUDGING: Final = frozenset({"version", "author", "reason", "updated_at", "golden", "min_pass"})
 
@@ -71,7 +75,7 @@ class Asking(Struct, frozen=True, kw_only=True):
     """
 
     reasoning: Reasoning = "always"
-    review_band: tuple[float, float] | None = None
+    review_band: Band | None = None
     languages: tuple[str, ...] = ()
     is_brief: bool | UnsetType = UNSET
 
@@ -88,7 +92,7 @@ class Judging(Struct, frozen=True, kw_only=True):
     default_action: Action = DEFAULT_ACTION
     on_failure: dict[Status, Action] = {}
     reasoning: Reasoning = "always"
-    review_band: tuple[float, float] | None = None
+    review_band: Band | None = None
     trace: TraceLevel = "full"
     languages: tuple[str, ...] = ()
     floor_mode: FloorMode = "separate"
@@ -223,7 +227,16 @@ def _asking(panel: Panel, floor: Asking, own: Asking) -> Asking:
     if scopes == {PLATFORM}:
         return floor
     reasoning = max(floor.reasoning, own.reasoning, key=REASONINGS.index)
-    return Asking(reasoning=reasoning, review_band=own.review_band, languages=floor.languages)
+    band = _wider(floor.review_band, own.review_band)
+    return Asking(reasoning=reasoning, review_band=band, languages=floor.languages)
+
+
+def _wider(one: Band | None, other: Band | None) -> Band | None:
+    """Return a band around both; None stands for ``UNSURE``, which no narrow one may take from the floor."""
+    if one == other:
+        return one
+    first, second = one or UNSURE, other or UNSURE
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 def _at_rung(asking: Asking, rung: Rung | None) -> Asking:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET
 
 from tests.support.policies import accepted, category, clause, policy
 from worker.policy.combine import NO_LANGUAGE, AcceptedPolicy, combine
-from worker.policy.model import Asking, EffectiveCategory, EffectivePolicy, Judging, Prose
+from worker.policy.model import UNSURE, Asking, EffectiveCategory, EffectivePolicy, Judging, Prose
 from worker.records import Policy, canonical_json
 
 
@@ -203,6 +205,21 @@ def test_the_floors_call_is_asked_as_the_floor_says() -> None:
     assert asked(floor(policy(HATE, floor_mode="joined", reasoning="never")), own) == [("never", ())]
     assert asked(floor(policy()), own) == [("never", ("de",))]
     assert asked(None, own) == [("never", ("de",))]
+
+
+def test_a_joined_call_is_unsure_wherever_the_floor_or_the_tenant_is() -> None:
+    """A tenant's narrow band takes nothing from the band that a silent floor stands for."""
+
+    def band(floors: Any, own: Any) -> Any:
+        parts = floor(policy(HATE, floor_mode="joined", reasoning="when_unsure", review_band=floors))
+        (call,) = combined(parts, tenant(policy(category("A", "Alpha"), review_band=own))).calls
+        return call.asking.review_band
+
+    assert band(UNSET, (0.5, 0.5)) == UNSURE
+    assert band(UNSET, (0.1, 0.5)) == (0.1, 0.8)
+    assert band((0.4, 0.6), (0.5, 0.9)) == (0.4, 0.9)
+    assert band((0.4, 0.6), UNSET) == (0.4, 0.6)
+    assert band(UNSET, UNSET) is None
 
 
 def test_the_floors_call_is_in_the_digest_only_where_it_differs() -> None:
