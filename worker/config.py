@@ -67,6 +67,17 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
             " a tenant's own policy text to that tenant, 'tenant' keeps all apart, 'none' shares everything."
         ),
     ] = "private"
+    dtype: Annotated[
+        Literal["auto", "bfloat16", "float16", "float32"],
+        Meta(
+            description="Numbers that the model computes with; 'auto' is vLLM's choice (16 bits). With float32 on a CPU"
+            " scores were equal to the last digit, whatever else was in the batch; it is slower."
+        ),
+    ] = "auto"
+    tensor_parallel_size: Annotated[Count, Meta(description="GPUs (or processes) that one model is spread over.")] = 1
+    gpu_memory_utilization: Annotated[
+        float, Meta(description="Share of each GPU's memory that the engine may take.", gt=0, le=1)
+    ] = 0.9
     kv_cache_gib: Annotated[int, Meta(description="Memory for the key-value cache on CPU, in GiB.", ge=1)] = 1
     cpu_threads: Annotated[
         int,

@@ -99,13 +99,14 @@ async def test_a_dead_or_hung_engine_is_noticed(model: Path, number: signal.Sign
     await wait_until(lambda: gone(processes), what="the engine is gone")
 
 
-async def test_a_killed_worker_leaves_nothing(model: Path) -> None:
+@pytest.mark.parametrize("spread", [1, pytest.param(2, marks=pytest.mark.long)], ids=["one process", "spread over two"])
+async def test_a_killed_worker_leaves_nothing(model: Path, spread: int) -> None:
     """SIGKILL for the worker ends its engine too, which stands in a session of its own, out of the terminal's reach.
 
     What lets the worker in to Kafka and elsewhere is in no environment but its own. (The engine writes its title over
     what the kernel shows of its own; ``test_child_environment.py`` looks at what it is started with.)
     """
-    command = [sys.executable, "-m", "tests.support.engine_holder", str(model)]
+    command = [sys.executable, "-m", "tests.support.engine_holder", str(model), str(spread)]
     holder = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
@@ -130,7 +131,7 @@ async def test_a_killed_worker_leaves_nothing(model: Path) -> None:
         rest = (await holder.communicate())[0]
 
     assert (first, rest) == (b"up\n", b"")
-    assert processes
+    assert len(processes) == (1 if spread == 1 else 1 + spread)
     assert sessions == [one.pid for one in processes]
     assert planted.found(own) == [*planted.SECRETS]
     assert [planted.found(one) for one in others] == [[]] * len(everything)

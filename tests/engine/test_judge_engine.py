@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.engine.conftest import BUDGET, JudgeWith
+from tests.engine.conftest import BUDGET, JudgeWith, settings
 from tests.support.judging import category, clauses, floor_and_own, message, policy, prose_alone
 from tests.support.waiting import wait_until
 from worker.judge import prompt
 from worker.judge.engine import Engine
 from worker.judge.evidence import quotes_in
+from worker.judge.judge import RsafeJudge
 from worker.judge.judgement import Judgement
 from worker.judge.verdict import decide
 from worker.records import Turn
@@ -275,3 +277,20 @@ async def test_the_model_is_known(judge_with: JudgeWith, engine: Engine) -> None
     assert engine.facts.version.startswith("vllm ")
     assert (engine.facts.dtype, engine.facts.device) == ("bfloat16", "cpu")
     assert judge.model.fingerprint != (await judge_with(reasoning_max_tokens=BUDGET + 1)).model.fingerprint
+
+
+@pytest.mark.long
+async def test_with_float32_a_score_does_not_depend_on_the_batch(model: Path) -> None:
+    """Whatever else is judged at the same time, and whatever is in the cache: equal to the last digit."""
+    judge = RsafeJudge(settings(model, dtype="float32"))
+    await judge.start()
+    messages = [message(f"number {number} " * (1 + number % 7)) for number in range(24)]
+
+    alone = [(await judge.judge(one, UNDER)).score for one in messages]
+    together = [found.score for found in await asyncio.gather(*(judge.judge(one, UNDER) for one in messages))]
+    engine: Any = judge._engine
+    await judge.stop()
+
+    assert engine.facts.dtype == "float32"
+    assert len(set(alone)) > 1
+    assert alone == together

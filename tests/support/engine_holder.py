@@ -1,6 +1,6 @@
 """A program that starts a judge, says ``up`` and holds it: for tests that end it from outside.
 
-python -m tests.support.engine_holder MODEL_FOLDER
+python -m tests.support.engine_holder MODEL_FOLDER [NUMBER OF PROCESSES]
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from worker.config import Settings
 from worker.judge.judge import RsafeJudge
 
 
-async def _hold(model: str) -> None:
-    judge = RsafeJudge(Settings(model=model, reasoning_max_tokens=900))
+async def _hold(model: str, processes: int = 1) -> None:
+    judge = RsafeJudge(Settings(model=model, reasoning_max_tokens=900, tensor_parallel_size=processes))
     await judge.start()
     print("up", flush=True)
     while True:
@@ -22,4 +22,4 @@ async def _hold(model: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_hold(sys.argv[1]))
+    asyncio.run(_hold(sys.argv[1], *map(int, sys.argv[2:])))

@@ -168,6 +168,8 @@ class VllmEngine:
         try:
             return AsyncEngineArgs(
                 model=str(self._folder),
+                dtype=settings.dtype,
+                tensor_parallel_size=settings.tensor_parallel_size,
                 max_model_len=settings.max_model_len or None,
                 max_num_seqs=settings.max_num_seqs,
                 max_num_batched_tokens=max(settings.max_num_batched_tokens, settings.max_num_seqs),
@@ -180,7 +182,8 @@ class VllmEngine:
                 use_tqdm_on_load=False,
                 enforce_eager=on_cpu,
                 block_size=_CPU_BLOCK_TOKENS if on_cpu else None,
-                distributed_executor_backend=UniProcExecutor if on_cpu else None,
+                distributed_executor_backend=UniProcExecutor if on_cpu and settings.tensor_parallel_size == 1 else None,
+                **({} if on_cpu else {"gpu_memory_utilization": settings.gpu_memory_utilization}),
             ).create_engine_config()
         except Exception as error:  # noqa: BLE001  (a folder can be wrong in as many ways as the library has errors)
             text = f"{self._folder.name} cannot be served ({_brief(error)}); it must be a decoder that vLLM knows"
