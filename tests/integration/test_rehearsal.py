@@ -34,10 +34,11 @@ from tests.support.waiting import wait_until
 from worker.audit.rehearsal.read import compare, promote
 from worker.audit.rehearsal.rehearsal import Gates
 from worker.config import Settings
-from worker.errors import RecordError
+from worker.errors import RecordError, UsageError
 from worker.judge.judgement import Judgement
 from worker.judge.scripted import ScriptedJudge
 from worker.policy import lifecycle
+from worker.policy.lifecycle import Compared
 from worker.policy.model import EffectivePolicy, record_digest
 from worker.policy.store import PolicyStore
 from worker.records import Message, PolicyApplied, decode
@@ -257,6 +258,44 @@ async def test_verdicts_under_another_live_policy_are_left_out(settings: Setting
         await until_rehearsed(settings, 16)
         report = await compare(settings, "platform#shadow")
     assert (report.sample, report.other_policy, report.live.version) == (8, 8, 2)
+
+
+async def test_a_sample_under_another_floor_promotes_nothing(settings: Settings) -> None:
+    """What goes live is the policy under the floor in force, and under that one nothing was rehearsed."""
+    async with worker(settings) as (_, store):
+        await put_both(settings, store)
+        await send(settings, texts(8))
+        await until_verdicts(settings, 8)
+        await until_rehearsed(settings, 8)
+        assert (await compare(settings, "acme")).sample == 8
+        await topics.publish(settings, ("platform", raw(category("U9", "Doxing", action="block"))))
+        await wait_until(lambda: store.resolve("nobody", None))
+        held = await promote(settings, "acme", Gates(min_sample=1))
+    assert (held.report.sample, held.report.other_policy, held.published) == (0, 8, None)
+
+
+async def test_neither_a_newer_live_policy_nor_a_newer_rehearsal_is_overwritten(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion is of the two records that were compared; what a colleague publishes meanwhile stands."""
+    publish = lifecycle._publish
+
+    async def beside_a_colleague(*given: Any) -> lifecycle.Published:
+        await topics.publish(settings, ("acme#shadow", raw(U8, version=2, title="A colleague's")))
+        return await publish(*given)
+
+    async with topics.running(PolicyStore(settings)) as store:
+        await put_both(settings, store)
+        compared = Compared(shadow=TRIED_DIGEST, live=record_digest(LIVE))
+        with pytest.raises(UsageError, match="acme itself was changed since"):
+            await lifecycle.promote(settings, "acme", replace(compared, live=None), wait_s=60)
+        monkeypatch.setattr(lifecycle, "_publish", beside_a_colleague)
+        published, withdrawn = await lifecycle.promote(settings, "acme", compared, wait_s=60)
+        assert (published.decision, published.version, withdrawn) == ("accepted", 2, None)
+        await wait_until(lambda: version_of(store, "acme") == 2)
+        assert [one.digest for one in store.rehearsals("acme", None)] == [
+            record_digest(policy(U8, title="A colleague's"))
+        ]
 
 
 async def test_list_says_which_workers_hold_a_policy(settings: Settings) -> None:

@@ -152,6 +152,7 @@ def _left_out(report: RehearsalReport) -> str:
     counts = {
         "without a live verdict": report.without_live,
         "under another live policy or floor": report.other_policy,
+        "of another model": report.other_model,
         "doubles": report.doubled,
     }
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"

@@ -244,7 +244,7 @@ def decide_all(
         decided = ahead.decide(record, by=by, now=now)
         entry: HistoryEntry | None = decided
         if gate is not None and decided.decision == "accepted":
-            waits = decided.golden_digest is not None and not held.isdisjoint(_above(decided.scope))
+            waits = decided.golden_digest is not None and not held.isdisjoint(above(decided.scope))
             entry = None if waits else gate(record, decided, ahead)
         if entry is None:
             held.add(shown(record.key))
@@ -254,7 +254,7 @@ def decide_all(
     return made
 
 
-def _above(key: str) -> tuple[str, ...]:
+def above(key: str) -> tuple[str, ...]:
     """Return the keys that a key's policy is combined with: the floor, and a channel's tenant."""
     return () if key == PLATFORM else (PLATFORM, *key.split("/")[:-1])
 

@@ -44,6 +44,13 @@ class Published(Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
+class Compared(Struct, frozen=True, kw_only=True):
+    """Digests of the two records that somebody compared; ``live`` is null where there was none."""
+
+    shadow: str
+    live: str | None
+
+
 class Current(Struct, frozen=True, kw_only=True):
     """One key: what is in force for it, and what became of the newest record.
 
@@ -150,33 +157,32 @@ async def rollback(
 
 
 async def promote(
-    settings: Settings, key: str, digest: str, *, wait_s: float = DECISION_WAIT_S
+    settings: Settings, key: str, compared: Compared, *, wait_s: float = DECISION_WAIT_S
 ) -> tuple[Published, Published | None]:
     """Publish what is rehearsed for a scope as its next version, and end the rehearsal once that is in force.
 
     Args:
         settings: addresses and prefix.
         key: the live scope.
-        digest: of the shadow that is meant; another one that came in between is not promoted.
+        compared: the two that are meant; nothing is promoted if another one came in between on either side.
         wait_s: longest wait for each decision, in seconds.
 
     Returns:
-        The live record, and the shadow's tombstone; none where the record is not in force yet.
+        The live record, and the shadow's tombstone; none where the record is not in force yet, or where another
+        shadow has been published since, whose rehearsal goes on.
 
     Raises:
-        UsageError: the key is no scope, or this shadow is not in force.
+        UsageError: the key is no scope, this shadow is not in force, or the live record is not the one compared.
         PolicyInvalid: it cannot come into force under the floor as it is now; nothing was published.
         StreamError: Kafka is away, or the topics are missing.
 
     """
     scope = parse(parse_argument(key).live)
+    shadow = shadow_key(scope.key)
     async with _opened(settings) as log:
         view = await _view(log, settings)
-        shadow = shadow_key(scope.key)
-        accepted, last = view.book.in_force(shadow), view.book.last(shadow)
-        if accepted is None or accepted.digest != digest or last is None or last.policy is None:
-            text = f"{shadow} is not what was compared any more; run 'rsafe policy compare {scope.key}' again"
-            raise UsageError(text)
+        last = _promotable(view, scope.key, compared)
+        assert last.policy is not None
         raw = with_fields(
             last.policy.encode(),
             version=_next_version(view, scope.key),
@@ -184,10 +190,33 @@ async def promote(
             updated_at=clock.utc_now(),
         )
         published = await _publish(log, settings, view, scope, raw, wait_s)
-        if published.decision != "accepted":
+    # Its golden cases may have taken a while: whatever was published meanwhile is seen by reading anew.
+    async with _opened(settings) as log:
+        newest = (await _view(log, settings)).ahead.last(shadow)
+        is_same = newest is not None and (newest.offset, newest.timestamp) == (last.offset, last.timestamp)
+        if published.decision != "accepted" or not is_same:
             return published, None
         record = await log.publish(shadow.encode(), None, kafka.cloud_event("policy", settings.instance))
         return published, await _decided(log, record, None, wait_s)
+
+
+def _promotable(view: _View, key: str, compared: Compared) -> HistoryEntry:
+    """Return the acceptance of the shadow that was compared.
+
+    Raises:
+        UsageError: it is not what is rehearsed any more, or the live record is, or will be, another one.
+
+    """
+    shadow = shadow_key(key)
+    accepted, last = view.book.in_force(shadow), view.book.last(shadow)
+    if accepted is None or accepted.digest != compared.shadow or last is None or last.policy is None:
+        text = f"{shadow} is not what was compared any more; run 'rsafe policy compare {key}' again"
+        raise UsageError(text)
+    live = [one.digest if one else None for one in (view.book.in_force(key), view.ahead.in_force(key))]
+    if live != [compared.live] * 2:
+        text = f"{key} itself was changed since it was compared; run 'rsafe policy compare {key}' again"
+        raise UsageError(text)
+    return last
 
 
 async def get(settings: Settings, key: str) -> str:

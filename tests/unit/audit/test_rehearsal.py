@@ -147,6 +147,21 @@ def test_without_a_sample_every_limit_holds_it() -> None:
     assert len(obstacles(report_of(), Gates(min_sample=1, max_flag_rate=0.9, max_disagreement=0.9))) == 3
 
 
+def test_the_model_that_judged_last_counts() -> None:
+    """Pairs of an earlier model, and of two models, are counted and not compared."""
+    old, new = {"fingerprint": "old"}, {"fingerprint": "new"}
+    tally = Tally()
+    for number in range(3):
+        tally.add(outcome(number, "safe", **new), outcome(number, "unsafe", **new), 2_000 + number)
+    for number in range(3, 9):
+        tally.add(outcome(number, "safe", **old), outcome(number, "safe", **old), 1_000 + number)
+    tally.add(outcome(9, "safe", **old), outcome(9, "safe", **new), 3_000)
+    report = tally.report("acme", LIVE, SHADOW)
+
+    assert (report.sample, report.flips, report.other_model) == (3, interval(3, 3), 7)
+    assert "left out: 7 of another model" in "\n".join(report_lines(report))
+
+
 def test_the_report_for_a_terminal() -> None:
     """Digests, sample, rates and ids stand there; control characters of an id do not."""
     live, shadow = outcome(1, "safe"), outcome(1, "unsafe", "acme:U7")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -23,7 +24,8 @@ from worker.config import Settings
 from worker.errors import UsageError
 from worker.policy import lifecycle
 from worker.policy.combine import AcceptedPolicy
-from worker.policy.lifecycle import DECISION_WAIT_S, Published
+from worker.policy.history import Book, above
+from worker.policy.lifecycle import DECISION_WAIT_S, Compared, Published
 from worker.policy.log import PolicyLog, read_book
 from worker.policy.scope import parse_argument, shadow_key
 from worker.records import PolicyRef
@@ -45,7 +47,7 @@ class Promotion(Struct, frozen=True, kw_only=True):
         gates: what had to hold.
         obstacles: why the policy is held; empty where every gate holds.
         published: the new live record; null where it is held or only tried (``--dry-run``).
-        withdrawn: the shadow's tombstone; null where the live record is not in force yet.
+        withdrawn: the shadow's tombstone; null where the live record is not in force yet, or another shadow is there.
 
     """
 
@@ -57,12 +59,21 @@ class Promotion(Struct, frozen=True, kw_only=True):
 
 
 class _Pair(Struct, frozen=True, kw_only=True):
-    """The live record of a scope, if there is one, its shadow, and Kafka's time of the shadow."""
+    """The live record of a scope, if there is one, its shadow, Kafka's time of the shadow, and all that is in force."""
 
     scope: str
     live: AcceptedPolicy | None
     shadow: AcceptedPolicy
     timestamp_ms: int
+    book: Book
+
+    def is_now(self, others: Mapping[str, str]) -> bool:
+        """Tell whether other parts of a policy are those in force, and none that stands above the scope is missing."""
+        return all(self._digest(scope) == others.get(scope) for scope in {*others, *above(self.scope)})
+
+    def _digest(self, scope: str) -> str | None:
+        accepted = self.book.in_force(scope)
+        return accepted.digest if accepted else None
 
 
 class _Tried(Struct, frozen=True, kw_only=True):
@@ -122,7 +133,7 @@ async def promote(
         wait_s: longest wait for a worker's decision, in seconds.
 
     Raises:
-        UsageError: the key is no scope, or none of its policies is under rehearsal (any more).
+        UsageError: the key is no scope, or none of its policies is under rehearsal (any more), or the live one changed.
         PolicyInvalid: it cannot come into force under the floor as it is now; nothing was published.
         StreamError: Kafka is away, or the topics are missing.
 
@@ -132,7 +143,8 @@ async def promote(
     if against or dry_run:
         return Promotion(report=report, gates=gates, obstacles=against)
     assert report.shadow.digest is not None
-    published, withdrawn = await lifecycle.promote(settings, report.scope, report.shadow.digest, wait_s=wait_s)
+    compared = Compared(shadow=report.shadow.digest, live=report.live.digest)
+    published, withdrawn = await lifecycle.promote(settings, report.scope, compared, wait_s=wait_s)
     return Promotion(report=report, gates=gates, obstacles=(), published=published, withdrawn=withdrawn)
 
 
@@ -158,7 +170,7 @@ async def _pair(settings: Settings, live: str) -> _Pair:
     if shadow is None or last is None:
         text = f"{live} has no policy under rehearsal; publish one with 'rsafe policy put {key} FILE'"
         raise UsageError(text)
-    return _Pair(scope=live, live=book.in_force(live), shadow=shadow, timestamp_ms=last.timestamp)
+    return _Pair(scope=live, live=book.in_force(live), shadow=shadow, timestamp_ms=last.timestamp, book=book)
 
 
 async def _compare(settings: Settings, consumer: Any, pair: _Pair, partition: int, since_ms: int, tally: Tally) -> None:
@@ -185,13 +197,15 @@ async def _meet(
     start = await _offset_at(settings, consumer, "verdicts", partition, max(0, oldest_ms))
     async for seen in read_verdicts(settings, consumer, "verdicts", partition, start, None):
         place = _place(seen)
-        if place not in waiting or not is_original(
-            seen.mode, seen.run_id, seen.supersedes, seen.source, topic, partition
+        if (
+            place is None
+            or place not in waiting
+            or not is_original(seen.mode, seen.run_id, seen.supersedes, seen.source, topic, partition)
         ):
             continue
         tried = waiting.pop(place)
         if _differ_only(pair, seen.policy, tried.policy):
-            tally.add(outcome_of(seen), tried.outcome)
+            tally.add(outcome_of(seen), tried.outcome, place[1])
         else:
             tally.other_policy += 1
         if not waiting:
@@ -215,10 +229,11 @@ def _is_of(seen: Seen, pair: _Pair) -> bool:
 
 
 def _differ_only(pair: _Pair, live: PolicyRef, shadow: PolicyRef) -> bool:
-    """Tell whether a live verdict is of the live record in force now, and all other parts are the same."""
+    """Tell whether a live verdict is of the live record in force now, and all other parts are equal, and in force."""
     ours, theirs = _parts(live), _parts(shadow)
     expected = pair.live.digest if pair.live else None
-    return ours.pop(pair.scope, None) == expected and theirs.pop(pair.scope, None) is not None and ours == theirs
+    differ = ours.pop(pair.scope, None) == expected and theirs.pop(pair.scope, None) is not None
+    return differ and ours == theirs and pair.is_now(ours)
 
 
 def _parts(policy: PolicyRef) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Verdicts of a policy under rehearsal against the live ones, and whether it may take their place. Pure.
 
-Both judged the same messages at about the same time with the same model. A **disagreement** is a message
+Both judged the same messages at about the same time with the same model; of several models the one that judged last
+counts, since that is what a promoted policy will be judged with. A **disagreement** is a message
 for which platforms would do or record something else: another label, action or status. A **flip** is one
 that both judged and labelled otherwise.
 
@@ -61,7 +62,9 @@ class RehearsalReport(Struct, frozen=True, kw_only=True):
         categories: those with a change, most changes first.
         disagreement_examples: messages by their ids, never a text; before and after are label or status, and action.
         without_live: outcomes of the rehearsal whose live verdict is not there, or not yet.
-        other_policy: outcomes whose live verdict was made under another live policy than now, or another floor.
+        other_policy: outcomes whose live verdict was made under another live policy than now, or another floor, or
+            while any other part of either policy was not what it is now.
+        other_model: outcomes of another model than the one that judged last, or of two different ones.
         doubled: outcomes beyond the first one of a message.
 
     """
@@ -82,6 +85,7 @@ class RehearsalReport(Struct, frozen=True, kw_only=True):
     without_live: int
     other_policy: int
     doubled: int
+    other_model: int = 0
 
 
 class Gates(Struct, frozen=True, kw_only=True):
@@ -109,19 +113,45 @@ def obstacles(report: RehearsalReport, gates: Gates) -> tuple[str, ...]:
 
 
 class Tally:
-    """Takes in pairs in any order; keeps counts and a few examples, never the pairs."""
+    """Takes in pairs in any order; keeps counts and a few examples by model, never the pairs."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.without_live = self.other_policy = self.doubled = 0
+        self._mixed = 0
+        self._models: dict[str | None, _Sample] = {}
+
+    def add(self, live: Outcome, shadow: Outcome, at_ms: int = 0) -> None:
+        """Take in the two outcomes of one message; ``at_ms`` is the message's time."""
+        if live.fingerprint != shadow.fingerprint:
+            self._mixed += 1
+            return
+        self._models.setdefault(shadow.fingerprint, _Sample()).add(live, shadow, at_ms)
+
+    def report(self, scope: str, live: Side, shadow: Side) -> RehearsalReport:
+        """Return what has come together, of the model that judged last."""
+        newest = max(self._models.values(), key=lambda one: (one.newest_ms, one.size), default=_Sample())
+        older = sum(one.size for one in self._models.values() if one is not newest)
+        return newest.report(scope, live, shadow, self, other_model=self._mixed + older)
+
+
+class _Sample:
+    """The pairs that one model judged."""
+
+    def __init__(self) -> None:
+        self.newest_ms = 0
         self._counts: Counter[str] = Counter()
         self._labels: Counter[tuple[str, str]] = Counter()
         self._actions: Counter[tuple[str, str]] = Counter()
         self._categories: dict[str, _CategoryTally] = {}
         self._examples: list[Example] = []
 
-    def add(self, live: Outcome, shadow: Outcome) -> None:
-        """Take in the two outcomes of one message."""
+    @property
+    def size(self) -> int:
+        return self._counts["sample"]
+
+    def add(self, live: Outcome, shadow: Outcome, at_ms: int) -> None:
+        self.newest_ms = max(self.newest_ms, at_ms)
         judged = live.label is not None and shadow.label is not None
         disagree = (live.state, live.action) != (shadow.state, shadow.action)
         self._counts["sample"] += 1
@@ -138,8 +168,7 @@ class Tally:
         for key in live.hits | shadow.hits:
             self._categories.setdefault(key, _CategoryTally(key)).add(live, shadow, example)
 
-    def report(self, scope: str, live: Side, shadow: Side) -> RehearsalReport:
-        """Return what has come together."""
+    def report(self, scope: str, live: Side, shadow: Side, left_out: Tally, *, other_model: int) -> RehearsalReport:
         counts = self._counts
         sample, judged = counts["sample"], counts["judged"]
         changes = [tally.change(sample) for tally in self._categories.values() if tally.changes]
@@ -157,9 +186,10 @@ class Tally:
             actions=_cells(self._actions),
             categories=tuple(sorted(changes, key=_most_changes_first)),
             disagreement_examples=tuple(self._examples),
-            without_live=self.without_live,
-            other_policy=self.other_policy,
-            doubled=self.doubled,
+            without_live=left_out.without_live,
+            other_policy=left_out.other_policy,
+            doubled=left_out.doubled,
+            other_model=other_model,
         )
 
 
