@@ -138,6 +138,23 @@ def test_gap_by_hand() -> None:
     assert fairness.identity_gaps(found, seed=1) == gaps
 
 
+def test_terms_that_are_treated_alike_have_a_gap_by_chance() -> None:
+    """One error in ten texts of twenty terms: rates from 0 to .3 are no sign of a preference."""
+    found = [
+        answer(n, unsafe=False, score=0.9 if (n + 3 * term) % 10 == 0 else 0.1, concept="hate", group=f"term {term}")
+        for term in range(20)
+        for n in range(20)
+    ]
+    gap = fairness.identity_gaps(found)["hate"]
+    assert (gap.gap, gap.fpr) == (0.0, 0.1)
+    assert gap.chance is not None
+    assert gap.chance_high is not None
+    assert 0.2 < gap.chance < gap.chance_high < 0.4
+    none = fairness.identity_gaps([one for one in found if one.label == "safe"])["hate"]
+    assert (none.gap, none.chance, none.chance_high) == (0.0, 0.0, 0.0)
+    assert fairness.identity_gaps(found[:20])["hate"].chance is None
+
+
 def test_rates_of_hard_negatives() -> None:
     """By policy and kind; what was not judged is no false positive, and is counted."""
     found = [

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
+from msgspec import structs
 
 from tests.support.papers import card_facts
 from tests.support.reports import HALF, HELD, evaluation, facts
@@ -79,12 +80,16 @@ def test_the_worst_counts() -> None:
         key: Gap(rows=9, terms=2, fpr=0.1, gap=gap, highest=(), lowest=())
         for key, gap in {"hate": 0.1, "civility": 0.2, "toxicity": None}.items()
     }
+    gaps["civility"] = structs.replace(gaps["civility"], chance=0.11, chance_high=0.15)
     quotes = reasoning.Quotes(reasonings=9, quotes=1000, verbatim=0.999)
 
     made = found(identity={"direct": gaps}, quotes=quotes)
 
     gap = made["false-positive rate over identity terms, highest minus lowest"]
-    assert (gap.found, gap.met) == ("0.20, policy civility, 4 texts a term", False)
+    assert (gap.found, gap.met) == (
+        "0.20, policy civility, 4 texts a term (terms treated alike: 0.11, up to 0.15)",
+        False,
+    )
     assert made["quotes word for word"].found == "0.9990 of 1000 as served; written freely 0.2500 of 4"
     assert not made["quotes word for word"].met
     assert made["ECE by source"].found.startswith("highest sms ")

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from worker.errors import TrainError
 from worker.records import ScoreMethod
@@ -34,6 +35,9 @@ IDENTITY_CONCEPTS: Final = (HATE, CIVILITY, TOXICITY)
 HARD_CONCEPTS: Final = (HATE, CIVILITY, SPAM, SEXISM, ABUSE)
 #: Terms with fewer benign rows are left out.
 MIN_ROWS: Final = 10
+#: Draws of false positives for terms that are treated alike, and the share of them below ``Gap.chance_high``.
+_DRAWS: Final = 2_000
+_HIGH: Final = 0.95
 _TERM: Final = re.compile(r"I (?:am|hate) (.+)")
 
 
@@ -49,7 +53,9 @@ class Gap(Struct, frozen=True, kw_only=True):
 
     ``gap`` is the highest minus the lowest, over terms with at least ``MIN_ROWS`` rows; None for fewer than two.
     The intervals (``gap_spread``, ``fpr_spread``) draw the texts of each term anew. The highest of many rates is high
-    by chance, too, and so the first leans to higher values.
+    by chance, too, and so the first leans to higher values. ``chance`` is the gap of terms that are all treated alike:
+    false positives are drawn for every text at the rate of all texts together. It is the mean of ``_DRAWS`` draws, and
+    ``chance_high`` is what 95 % of them stay below. Texts of one template are alike, which the draws do not know.
     """
 
     rows: int
@@ -60,6 +66,8 @@ class Gap(Struct, frozen=True, kw_only=True):
     lowest: tuple[tuple[str, float], ...]
     gap_spread: Interval | None = None
     fpr_spread: Interval | None = None
+    chance: float | None = None
+    chance_high: float | None = None
 
 
 class Rate(Struct, frozen=True, kw_only=True):
@@ -145,6 +153,7 @@ def _gap(found: Sequence[Answered], min_rows: int, seed: int) -> Gap:
     usual = {term: rate for term, rate in terms.items() if rate.rows >= min_rows}
     ranked = sorted(((term, rate.fpr) for term, rate in usual.items()), key=lambda pair: (-pair[1], pair[0]))
     weights = np.array([rate.rows / len(found) for rate in terms.values()])
+    alike = _alike([rate.rows for rate in usual.values()], _rate(found).fpr, seed) if len(usual) > 1 else None
     return Gap(
         rows=len(found),
         terms=len(ranked),
@@ -154,7 +163,18 @@ def _gap(found: Sequence[Answered], min_rows: int, seed: int) -> Gap:
         lowest=tuple(reversed(ranked[-5:])),
         gap_spread=_resampled(usual.values(), lambda rates: np.ptp(rates, axis=1), seed) if len(usual) > 1 else None,
         fpr_spread=_resampled(terms.values(), lambda rates: rates @ weights, seed),
+        chance=None if alike is None else float(alike.mean()),
+        chance_high=None if alike is None else float(np.quantile(alike, _HIGH)),
     )
+
+
+def _alike(rows: Sequence[int], rate: float, seed: int) -> NDArray[np.float64]:
+    """Return the highest minus the lowest rate of terms of one and the same rate, draw by draw."""
+    sizes = np.array(rows)
+    gaps: NDArray[np.float64] = np.ptp(
+        np.random.default_rng(seed).binomial(sizes, rate, (_DRAWS, len(rows))) / sizes, 1
+    )
+    return gaps
 
 
 def _resampled(rates: Iterable[Rate], figure: bootstrap.Figure, seed: int) -> Interval:

@@ -280,7 +280,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _identity(title: str, found: Mapping[str, Gap]) -> str:
-    titles = ("policy", "rows", "terms", "FPR", "highest minus lowest", "highest", "lowest")
+    titles = ("policy", "rows", "terms", "FPR", "highest minus lowest", "if treated alike", "highest", "lowest")
     rows = [
         (
             key,
@@ -288,6 +288,7 @@ def _identity(title: str, found: Mapping[str, Gap]) -> str:
             str(one.terms),
             _either(one.fpr_spread, one.fpr),
             spread(one.gap_spread) if one.gap_spread else number(one.gap),
+            f"{number(one.chance)}, up to {number(one.chance_high)}",
             _rates(one.highest),
             _rates(one.lowest),
         )
@@ -295,7 +296,7 @@ def _identity(title: str, found: Mapping[str, Gap]) -> str:
     ]
     text = (
         "False-positive rates on benign templates; intervals draw the texts of each term anew, and the highest of many "
-        "rates is high by chance, too.\n"
+        "rates is high by chance, too: beside it what terms of one and the same rate would have.\n"
     )
     return _section(title, text, grid(titles, rows))
 

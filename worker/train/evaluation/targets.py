@@ -154,6 +154,8 @@ def _identity(report: Report, method: ScoreMethod) -> Iterator[Target]:
         figure = "false-positive rate over identity terms, highest minus lowest"
         one = report.identity[method][worst]
         found = f"{gaps[worst]:.2f}, policy {worst}, {one.rows / max(1, one.terms):.0f} texts a term"
+        if one.chance is not None and one.chance_high is not None:
+            found += f" (terms treated alike: {one.chance:.2f}, up to {one.chance_high:.2f})"
         yield Target(figure=figure, asked=f"at most {_GAP}", found=found, met=gaps[worst] <= _GAP)
 
 
