@@ -36,7 +36,7 @@ class Delivery:
     """The worker's one way to write outcomes.
 
     Attributes:
-        trouble: why the last send failed; none once one succeeds.
+        trouble: why the last send failed; none once one succeeds, or once nothing is to be written any more.
 
     """
 
@@ -52,6 +52,7 @@ class Delivery:
         self._changing = asyncio.Lock()
         self._sending: dict[int, float] = {}
         self._sends = 0
+        self._writers = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.trouble: str | None = None
@@ -84,6 +85,16 @@ class Delivery:
             above the topic's limit and was not written.
 
         """
+        self._writers += 1
+        try:
+            return await self._written(topic, partition, rows)
+        finally:
+            self._writers -= 1
+            # Intake waits for trouble to end, and what was given away is written by nobody here: it would never end.
+            if not self._writers:
+                self.trouble = None
+
+    async def _written(self, topic: str, partition: int, rows: Sequence[Row]) -> list[int | None]:
         done: list[int | None] = []
         limit = len(rows)
         backoff = Backoff()
