@@ -1,23 +1,16 @@
-"""Settings: read once from a TOML file, ``RSAFE_*`` variables and flags, then frozen.
+"""Settings: what they are called and mean, and what they are if nobody says otherwise. ``config_load.py`` reads them.
 
-Later sources win: file, environment, flags. A value that cannot be used names its key, itself and
-the type that was expected. The table in the README is generated from this module.
+The table in the README is generated from this module.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Final, Literal, get_type_hints
 
-import msgspec
 from msgspec import Meta, Struct
 
-from worker.decoding import read_toml
-from worker.errors import ConfigError
 from worker.secret import NO_SECRET, Secret
 
 ENV_PREFIX: Final = "RSAFE_"
@@ -54,7 +47,14 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Literal["debug", "info", "warning", "error"], Meta(description="Least serious line that is logged.")
     ] = "info"
     max_num_seqs: Annotated[Count, Meta(description="Sequences that the engine runs at once.")] = 32
-    window: Annotated[int, Meta(description="Messages in the judge at once; 0 means 1.5 x max_num_seqs.", ge=0)] = 0
+    window: Annotated[
+        int,
+        Meta(
+            description="Calls of live messages to the engine at once, a message making up to four; 0 means 1.5 x"
+            " max_num_seqs.",
+            ge=0,
+        ),
+    ] = 0
     max_num_batched_tokens: Annotated[Count, Meta(description="Tokens in one engine step.")] = 4096
     max_model_len: Annotated[int, Meta(description="Window of the model in tokens; 0 takes the model's own.", ge=0)] = 0
     reasoning_max_tokens: Annotated[
@@ -91,15 +91,15 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Seconds, Meta(description="Time without an engine step until it counts as hung.")
     ] = 60.0
     tenant_queue_messages: Annotated[Count, Meta(description="Messages of one tenant held in memory.")] = 1000
-    tenant_deferred_messages: Annotated[Count, Meta(description="Offsets of one tenant kept for a later read.")] = (
-        100_000
-    )
+    tenant_deferred_messages: Annotated[
+        Count, Meta(description="Offsets of one tenant kept for a later read; at most half of deferred_messages.")
+    ] = 50_000
     lookahead_messages: Annotated[
         Count, Meta(description="Deferred messages at which intake waits if every tenant seen is past its queue.")
     ] = 20_000
     deferred_messages: Annotated[
         Count, Meta(description="Deferred messages of all tenants at which intake waits, whoever is behind them.")
-    ] = 50_000
+    ] = 200_000
     deferred_max_age_s: Annotated[
         Seconds, Meta(description="Age at which a deferred message becomes 'overloaded'.")
     ] = 900.0
@@ -208,7 +208,7 @@ class Settings(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def in_flight(self) -> int:
-        """Messages that may be in the judge at once."""
+        """Calls of live messages that may be made at once: as many messages, where each needs one."""
         return self.window or max(1, self.max_num_seqs * 3 // 2)
 
     @property
@@ -238,157 +238,6 @@ def describe() -> list[tuple[str, str, str]]:
     return rows
 
 
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        return read_toml(path.read_bytes())
-    except OSError as error:
-        text = f"settings file {path} cannot be read ({error.strerror}); check --config"
-        raise ConfigError(text) from None
-    except ValueError as error:
-        text = f"settings file {path} is not TOML: {error}"
-        raise ConfigError(text) from None
-
-
-def _from_env(environ: Mapping[str, str]) -> dict[str, Any]:
-    names = {ENV_PREFIX + name.upper(): name for name in field_names()}
-    return {names[key]: value for key, value in environ.items() if key in names}
-
-
-def load(
-    *,
-    file: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-    flags: Mapping[str, Any] | None = None,
-) -> Settings:
-    """Merge the sources into settings.
-
-    Args:
-        file: a TOML file of ``name = value`` lines, or none.
-        environ: the environment (the process's own by default).
-        flags: values from the command line; those that are None were not given.
-
-    Raises:
-        ConfigError: a value or a name that cannot be used.
-
-    """
-    merged: dict[str, Any] = _from_file(file) if file else {}
-    merged |= _from_env(os.environ if environ is None else environ)
-    given = {key: value for key, value in (flags or {}).items() if value is not None}
-    _refuse_secrets(given)
-    merged |= given
-    unknown = sorted(set(merged) - set(field_names()))
-    if unknown:
-        text = f"unknown setting {unknown[0]!r}; 'rsafe doctor' lists them all"
-        raise ConfigError(text)
-    try:
-        settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_decoded)
-    except UnicodeEncodeError:
-        text = f"{_no_text(merged)} is not UTF-8 text; write it in that encoding"
-        raise ConfigError(text) from None
-    except msgspec.ValidationError as error:
-        text = f"{_name_value(str(error), merged)}: {error}; 'rsafe doctor' shows every setting"
-        raise ConfigError(text) from None
-    if wrong := login_trouble(settings) or ladder_trouble(settings) or erasure_trouble(settings):
-        raise ConfigError(wrong)
-    return settings
-
-
 def secret_names() -> frozenset[str]:
     """Return the names of the settings whose values are never shown."""
     return frozenset(name for name, kind in get_type_hints(Settings).items() if kind is Secret)
-
-
-def _refuse_secrets(flags: Mapping[str, Any]) -> None:
-    """Refuse secrets on the command line, where every process of the machine can read them."""
-    if found := sorted(secret_names() & flags.keys()):
-        text = (
-            f"{found[0]} cannot be a flag, which others can read; set {ENV_PREFIX}{found[0].upper()} or {found[0]}_file"
-        )
-        raise ConfigError(text)
-
-
-def _decoded(kind: type, value: object) -> object:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    text = "Expected `str`"
-    raise ValueError(text)
-
-
-def login_trouble(settings: Settings) -> str | None:
-    """Return which settings of the login contradict each other and what to do, or none. Opens no file."""
-    return next((text for wrong, text in _contradictions(settings) if wrong), None)
-
-
-def ladder_trouble(settings: Settings) -> str | None:
-    """Return which limits of the overload ladder do not rise and what to do, or none."""
-    names = ("overload_short_s", "overload_label_s", "overload_hold_s")
-    limits = [(getattr(settings, name), name) for name in names if getattr(settings, name)]
-    for (lower_s, lower), (higher_s, higher) in itertools.pairwise(limits):
-        if higher_s <= lower_s:
-            return f"{higher} = {higher_s:g} is not above {lower} = {lower_s:g}; each rung needs a longer wait, or 0"
-    return None
-
-
-def erasure_trouble(settings: Settings) -> str | None:
-    """Return what ``erasure`` lacks and what to do, or none. Opens no file."""
-    if settings.erasure == "on" and not (settings.digest_key or settings.digest_key_file):
-        return f"erasure = on needs a secret that names subjects; set digest_key_file or {ENV_PREFIX}DIGEST_KEY"
-    return None
-
-
-def _contradictions(settings: Settings) -> Iterator[tuple[bool, str]]:
-    protocol = settings.security_protocol
-    chosen = f"security_protocol = {protocol}"
-    user = bool(settings.sasl_username or settings.sasl_password or settings.sasl_password_file)
-    files = bool(settings.ssl_ca_file or settings.ssl_cert_file or settings.ssl_key_file)
-    yield (
-        user and not settings.uses_sasl,
-        f"sasl_username or its password is set, but {chosen} has no login; take SASL_SSL",
-    )
-    yield files and not settings.uses_tls, f"ssl_*_file is set, but {chosen} has no encryption; take SSL or SASL_SSL"
-    yield (
-        settings.uses_sasl and not settings.sasl_username,
-        f"sasl_username is empty, but {chosen} logs in; set it and its password",
-    )
-    yield from _passwords(settings, "sasl", needed=settings.uses_sasl)
-    yield (
-        bool(settings.ssl_cert_file) != bool(settings.ssl_key_file),
-        "ssl_cert_file and ssl_key_file belong together; set both or neither",
-    )
-    shadow = bool(settings.shadow_sasl_username)
-    yield shadow and not settings.uses_sasl, f"shadow_sasl_username is set, but {chosen} has no login; take SASL_SSL"
-    yield from _passwords(settings, "shadow_sasl", needed=shadow)
-    alone = bool(settings.shadow_sasl_password or settings.shadow_sasl_password_file) and not shadow
-    yield alone, "shadow_sasl_username is empty, but its password is set; set both or neither"
-    both = bool(settings.digest_key) and bool(settings.digest_key_file)
-    yield both, "digest_key and digest_key_file are both set; keep one"
-
-
-def _passwords(settings: Settings, prefix: str, *, needed: bool) -> Iterator[tuple[bool, str]]:
-    value, file = bool(getattr(settings, f"{prefix}_password")), bool(getattr(settings, f"{prefix}_password_file"))
-    yield value and file, f"{prefix}_password and {prefix}_password_file are both set; keep one"
-    yield (
-        needed and not value and not file,
-        (
-            f"{prefix}_password is empty for a user that logs in; set {prefix}_password_file or"
-            f" {ENV_PREFIX}{prefix.upper()}_PASSWORD"
-        ),
-    )
-
-
-def _no_text(merged: Mapping[str, Any]) -> str:
-    """Find the setting whose value came as bytes that are no text."""
-    broken = (name for name, value in merged.items() if isinstance(value, str) and not _is_text(value))
-    return next(broken, "settings")
-
-
-def _is_text(value: str) -> bool:
-    return not any("\ud800" <= sign <= "\udfff" for sign in value)
-
-
-def _name_value(text: str, merged: Mapping[str, Any]) -> str:
-    """Find which setting an error text is about."""
-    name = next((key for key in merged if f"$.{key}`" in text), "settings")
-    if name not in merged or name in secret_names():
-        return name
-    return f"{name} = {merged[name]!r}"

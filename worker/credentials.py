@@ -18,7 +18,8 @@ from aiokafka.errors import (
 )
 from msgspec import structs
 
-from worker.config import Settings, login_trouble
+from worker.config import Settings
+from worker.config_checks import login_trouble
 from worker.digests import Digests
 from worker.errors import ConfigError
 from worker.secret import NO_SECRET, Secret

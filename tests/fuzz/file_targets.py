@@ -17,7 +17,8 @@ from worker.audit.replay import report
 from worker.audit.verify import seals
 from worker.audit.verify.merkle import Segment
 from worker.commands import dlq, replay, send
-from worker.config import ENV_PREFIX, Settings, field_names, load
+from worker.config import ENV_PREFIX, Settings, field_names
+from worker.config_load import load
 from worker.errors import AuditError, ConfigError, DecodeError, ModelError, PolicyInvalid, UsageError
 from worker.judge import calibration, coverage, template
 from worker.policy import document, lint, pack, pack_labels, scope

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from worker import config
-from worker.config import Settings, describe, field_names, load
+from worker.config import Settings, describe, field_names
+from worker.config_load import load
 from worker.errors import ConfigError
 
 
@@ -154,3 +155,11 @@ def test_an_instance_has_a_name() -> None:
     """Without a name of its own a worker is named after its host and process."""
     assert Settings(instance_id="w-1").instance == "w-1"
     assert Settings().instance.endswith(f"-{os.getpid()}")
+
+
+def test_one_tenant_may_not_stop_intake_for_all() -> None:
+    """Its own bound on deferred messages is reached long before that of all tenants, by default and when set."""
+    assert 2 * Settings().tenant_deferred_messages <= Settings().deferred_messages
+    load(environ={}, flags={"tenant_deferred_messages": 100, "deferred_messages": 200})
+    with pytest.raises(ConfigError, match="raise deferred_messages"):
+        load(environ={}, flags={"tenant_deferred_messages": 101, "deferred_messages": 200})

@@ -19,7 +19,9 @@ from tests.support import planted
 from worker import credentials, kafka
 from worker.commands.doctor import masked
 from worker.commands.options import settings_from
-from worker.config import Settings, load, login_trouble, secret_names
+from worker.config import Settings, secret_names
+from worker.config_checks import login_trouble
+from worker.config_load import load
 from worker.errors import ConfigError
 from worker.logs import configure
 from worker.secret import Secret

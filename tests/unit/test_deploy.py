@@ -15,7 +15,8 @@ from typer.main import get_command
 
 from worker import __version__, broker, jars
 from worker.cli import app
-from worker.config import ENV_PREFIX, Settings, field_names, load
+from worker.config import ENV_PREFIX, Settings, field_names
+from worker.config_load import load
 from worker.topics import DEFAULT_PARTITIONS
 
 ROOT: Final = Path(__file__).resolve().parents[2]

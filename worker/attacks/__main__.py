@@ -15,7 +15,7 @@ from worker.attacks.floor import FloorReport
 from worker.attacks.measure import Report
 from worker.attacks.report import table, write_into
 from worker.attacks.run import run, run_floors
-from worker.config import load
+from worker.config_load import load
 from worker.errors import WorkerError
 
 

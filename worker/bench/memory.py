@@ -22,7 +22,8 @@ from worker.bench.policies import FixedPolicies
 from worker.bench.results import Peak
 from worker.bench.rig import put
 from worker.child_environment import without_secrets
-from worker.config import Settings, load
+from worker.config import Settings
+from worker.config_load import load
 from worker.demo.child import variables
 from worker.errors import WorkerError
 from worker.judge.scripted import ScriptedJudge

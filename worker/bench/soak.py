@@ -29,7 +29,8 @@ from worker.bench.report import machine, save, versions
 from worker.bench.rig import Rig
 from worker.bench.soak_results import FIGURES, Audit, Sample, SoakReport, growth, markdown
 from worker.bench.soak_traffic import Change, Record, changes, floor, records
-from worker.config import Settings, load
+from worker.config import Settings
+from worker.config_load import load
 from worker.demo.child import WorkerProcess, variables
 from worker.demo.stage import free_port, publish_policy
 from worker.errors import StreamError, WorkerError

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from worker.config import Settings, load
+from worker.config import Settings
+from worker.config_load import load
 from worker.errors import UsageError
 
 Config = Annotated[

@@ -125,7 +125,7 @@ class WorkerProcess:
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """Return all settings as the variables that ``config.load`` reads."""
+    """Return all settings as the variables that ``config_load.load`` reads."""
     return {ENV_PREFIX + name.upper(): str(value) for name, value in msgspec.structs.asdict(settings).items()}
 
 

@@ -150,8 +150,14 @@ class RsafeJudge:
     def estimate_tokens(self, message: Message, policy: EffectivePolicy | None = None) -> int:
         """Return about a third of the characters, and the reasoning's budget, for each call."""
         chars = len(message.text) + sum(len(turn.text) for turn in message.context)
-        calls = len(asking.calls(self._template, policy, or_none(message.language))) if policy else 1
-        return max(calls, 1) * (chars // _CHARS_PER_TOKEN + self._budget + 1)
+        return self._calls(message, policy) * (chars // _CHARS_PER_TOKEN + self._budget + 1)
+
+    def calls_at_once(self, message: Message, policy: EffectivePolicy | None = None) -> int:
+        """Return the number of its calls, and no more than are made together."""
+        return min(self._calls(message, policy), CALLS_AT_ONCE)
+
+    def _calls(self, message: Message, policy: EffectivePolicy | None) -> int:
+        return max(1, len(asking.calls(self._template, policy, or_none(message.language)))) if policy else 1
 
     def check(self) -> None:
         """Return while the engine is well.

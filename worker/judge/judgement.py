@@ -95,6 +95,9 @@ class Judge(Protocol):
         Without ``policy``: of one call.
         """
 
+    def calls_at_once(self, message: Message, policy: EffectivePolicy | None = None) -> int:
+        """Return how many calls for this message are in the engine together, at most; at least 1."""
+
     def check(self) -> None:
         """Return while the engine is well.
 

@@ -68,6 +68,10 @@ class ScriptedJudge:
         """Return about a quarter of the text's length; rules ask no model, so ``policy`` changes nothing."""
         return len(message.text) // _BYTES_PER_TOKEN + 1
 
+    def calls_at_once(self, message: Message, policy: EffectivePolicy | None = None) -> int:  # noqa: ARG002
+        """Return 1: rules need no engine."""
+        return 1
+
     def check(self) -> None:
         """Return: rules do not break."""
 

@@ -51,6 +51,7 @@ class Entry(Struct, kw_only=True, eq=False):
         offset: its offset there.
         tokens: estimated cost of judging it.
         size_bytes: what it takes in memory.
+        calls: how many calls to the engine it makes at the same time.
         group: entries of one group share a prompt prefix; the digest of their policy.
         lane: live, or replay.
         queued_s: when it was offered; set by admission.
@@ -65,6 +66,7 @@ class Entry(Struct, kw_only=True, eq=False):
     offset: int
     tokens: int
     size_bytes: int
+    calls: int = 1
     group: str = ""
     lane: Lane = "live"
     queued_s: float = 0.0
@@ -197,13 +199,13 @@ class Admission(Generic[E]):
         return True
 
     def take(self, count: int) -> list[E]:
-        """Hand out up to ``count`` messages to be judged now, those of one group side by side.
+        """Hand out messages to be judged now, until they make ``count`` calls; those of one group side by side.
 
-        Every message handed out must come back through ``release``.
+        The last one may make more calls than are left. Every message handed out must come back through ``release``.
         """
         taken: list[E] = []
         aged: list[E] | None = None
-        while len(taken) < count:
+        while count > 0:
             entry: E | None = None
             if self._since_aged >= AGED_ONE_IN - 1:
                 aged = self._aged() if aged is None else aged
@@ -212,6 +214,7 @@ class Admission(Generic[E]):
             if entry is None:
                 break
             taken.append(entry)
+            count -= entry.calls
         taken.sort(key=_GROUP)
         return taken
 

@@ -66,6 +66,7 @@ class Pipeline:
         self._buffer = state.buffer
         self._metrics = state.metrics
         self._running: dict[int, tuple[Work, asyncio.Task[None]]] = {}
+        self._calls = 0
         self._pump_due = False
         self._held = False
         self._quarantine = Quarantine(others_busy)
@@ -127,15 +128,15 @@ class Pipeline:
         return False
 
     def pump(self) -> None:
-        """Fill the window."""
+        """Fill the window. A message takes as many slots as it makes calls, or they would wait in the engine."""
         self._pump_due = False
-        while not self._held and self._state.failure is None and len(self._running) < self._slots:
+        while not self._held and self._state.failure is None and self._calls < self._slots:
             if self._quarantine.is_open:
                 if self._running:
                     return
                 self._begin(self._quarantine.next())
                 continue
-            taken = self._admission.take(self._slots - len(self._running))
+            taken = self._admission.take(self._slots - self._calls)
             if not taken:
                 return
             for work in taken:
@@ -196,6 +197,7 @@ class Pipeline:
             offset=record.offset,
             tokens=self._judge.estimate_tokens(message, policy),
             size_bytes=held_bytes(record),
+            calls=self._judge.calls_at_once(message, policy),
             group="" if policy is None else policy.digest,
             record=record,
             message=message,
@@ -223,6 +225,7 @@ class Pipeline:
             if policy.rung != "hold":
                 task = spawn(self._run(work, policy), self._state.fail)
                 self._running[work.order] = (work, task)
+                self._calls += work.calls
                 return
         self._quarantine.passed(work)
         self._admission.release(work)
@@ -282,6 +285,7 @@ class Pipeline:
         """Free the message's slot, and fill the window soon."""
         if self._running.pop(work.order, None) is None:
             return
+        self._calls -= work.calls
         self._quarantine.passed(work)
         self._admission.release(work)
         if not self._pump_due:

@@ -7,7 +7,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from worker import credentials
-from worker.config import Settings, erasure_trouble
+from worker.config import Settings
+from worker.config_checks import erasure_trouble
 from worker.dead_letter import Headers
 from worker.digests import PLAIN, Digests
 from worker.erasure.sealed_words import has_words, sealed_letter, sealed_trace

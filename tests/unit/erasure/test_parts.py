@@ -14,7 +14,8 @@ from worker import credentials
 from worker.audit.erasing.erase import NOT_COVERED, Plan
 from worker.audit.verify.facts import read_dead_letter, trace_altered
 from worker.commands.audit_erase import plan_lines
-from worker.config import Settings, load
+from worker.config import Settings
+from worker.config_load import load
 from worker.dead_letter import Failure, headers
 from worker.digests import PLAIN, Digests
 from worker.erasure.sealed_words import sealed_letter, sealed_trace

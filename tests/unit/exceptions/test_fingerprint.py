@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.excepting import KEY
-from worker.config import Settings, load
+from worker.config import Settings
+from worker.config_load import load
 from worker.errors import ConfigError
 from worker.exceptions.fingerprint import Fingerprinter, fingerprinter
 from worker.folding import bare

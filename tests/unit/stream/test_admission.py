@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from worker.stream.admission import AGED_ONE_IN, QUANTUM_TOKENS, Admission, Entry, Lane
 
 
@@ -61,6 +63,17 @@ def test_a_tenant_is_first_in_first_out() -> None:
     assert offsets(queues.take(3)) == [0, 1, 2]
     assert offsets(queues.take(9)) == [3, 4]
     assert queues.take(1) == []
+
+
+def test_what_is_handed_out_makes_so_many_calls() -> None:
+    """A message that makes several counts as several; the last one may be more than was left."""
+    queues = admission()
+    for offset, calls in enumerate((1, 4, 4, 1, 2)):
+        queues.offer(structs.replace(entry("a", offset), calls=calls))
+
+    assert offsets(queues.take(2)) == [0, 1]
+    assert offsets(queues.take(5)) == [2, 3]
+    assert offsets(queues.take(1)) == [4]
 
 
 def test_ten_times_the_messages_are_not_ten_times_the_share() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.support.judging import floor_and_own, policy
 from tests.support.policies import accepted, category
 from tests.support.policies import policy as record
-from worker.config import Settings, load
+from worker.config import Settings
+from worker.config_load import load
 from worker.errors import ConfigError
 from worker.policy.combine import combine
 from worker.policy.model import EffectivePolicy

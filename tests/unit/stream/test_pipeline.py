@@ -98,6 +98,34 @@ async def test_the_window_is_the_only_concurrency() -> None:
     assert most == 3
 
 
+class ManyCallsJudge(WatchedJudge):
+    """Makes four calls for a message of one tenant."""
+
+    def calls_at_once(self, message: Message, policy: EffectivePolicy | None = None) -> int:
+        """Return four for the tenant with the many categories."""
+        return 4 if message.tenant_id == "many" else super().calls_at_once(message, policy)
+
+
+async def test_a_message_takes_as_many_slots_as_it_makes_calls() -> None:
+    """Else the calls of a policy with many categories would wait in the engine, and others' behind them."""
+    rig, ledger = Rig(ManyCallsJudge(), window=6), open_ledger(*range(20))
+    heavy = [raw(number, "[sleep:20]", tenant="many") for number in range(10)]
+    rig.take_in(ledger, *heavy, *(raw(number, "[sleep:20]") for number in range(10, 20)))
+    seen: list[int] = []
+
+    def done() -> bool:
+        running = [work for work, _ in rig.pipeline._running.values()]
+        seen.append(sum(work.calls for work in running))
+        assert rig.pipeline._calls == seen[-1]
+        return ledger.watermark == 20
+
+    await wait_until(done, 10, interval_s=0.001)
+
+    # The last message that is begun may make three calls more than there were slots.
+    assert 6 <= max(seen) <= 9
+    assert seen[-1] == 0
+
+
 async def test_a_message_is_judged_by_the_policy_in_force_when_it_leaves_the_queue() -> None:
     """A change while it waits counts; a change while it is judged does not."""
     first, second = FixedPolicies(), FixedPolicies(languages=("en",))
