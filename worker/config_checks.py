@@ -28,7 +28,7 @@ def deferral_trouble(settings: Settings) -> str | None:
     one, most = settings.tenant_deferred_messages, settings.deferred_messages
     if 2 * one > most:
         return (
-            f"tenant_deferred_messages = {one} is more than half of deferred_messages = {most}, so that one tenant could"
+            f"tenant_deferred_messages = {one} is more than half of deferred_messages = {most}: one tenant could"
             " stop intake for all; raise deferred_messages"
         )
     return None

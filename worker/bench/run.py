@@ -66,8 +66,8 @@ class BenchOptions(Struct, frozen=True, kw_only=True):
     def memory_messages(self) -> int:
         """Messages that wait when memory is measured; then four times as many.
 
-        The smaller number lies past every bound on what a worker holds (``deferred_messages`` is the
-        largest), or the ratio would show how the bounds fill and not whether they hold.
+        The smaller number lies past every bound on what that worker holds (``memory.BOUNDS``), or the ratio would
+        show how the bounds fill and not whether they hold.
         """
         return self.messages or 80_000
 
