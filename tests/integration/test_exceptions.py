@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import itertools
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
@@ -31,9 +33,11 @@ from tests.support.replaying import U7, U8, outcomes, policy, replayed
 from tests.support.waiting import wait_until
 from worker.audit.replay.exceptions import read_exceptions
 from worker.config import Settings
+from worker.errors import ExceptionInvalid
 from worker.exceptions import lifecycle
-from worker.exceptions.accept import DELAY_MS
+from worker.exceptions.accept import DELAY_MS, MAX_DAYS
 from worker.exceptions.fingerprint import Fingerprinter
+from worker.exceptions.lifecycle import Wish
 from worker.exceptions.store import ExceptionStore
 from worker.metrics import Metrics
 from worker.records import Message
@@ -44,6 +48,7 @@ pytestmark = pytest.mark.broker
 
 SAYS_U8: Final = "hello [unsafe:U8]"
 SAYS_BOTH: Final = "hello [unsafe:U7][unsafe:U8]"
+A_DAY: Final = dt.timedelta(days=1)
 
 
 @pytest.fixture
@@ -302,6 +307,24 @@ async def test_put_refuses_what_a_worker_would(settings: Settings, monkeypatch: 
     code, _, err = await rsafe(settings, "exceptions", "delete", "acme#x")
     assert (code, "there is no exception acme#x" in err) == (2, True), err
     assert await read_all(settings, "exceptions") == []
+
+
+@pytest.mark.parametrize("ahead_s, life_s", [(5.0, MAX_DAYS * 86400.0), (-7200.0, 3600.0)], ids=["ahead", "behind"])
+async def test_put_fails_where_kafkas_time_makes_the_record_none(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, ahead_s: float, life_s: float
+) -> None:
+    """Workers go by Kafka's time and not by a wrong clock here, and a refused record ends the one before it."""
+    now = dt.datetime.now(dt.UTC)
+    wish = Wish(scope="acme", exception_id="x", owner="o", reason="r", author_id="u1", expires_at=now + A_DAY)
+    await lifecycle.put(settings, wish)
+    here_s = time.time() + ahead_s
+    monkeypatch.setattr("worker.exceptions.lifecycle.time", SimpleNamespace(time=lambda: here_s))
+    until = dt.datetime.fromtimestamp(here_s + life_s, dt.UTC)
+
+    with pytest.raises(ExceptionInvalid, match=r"^expires_at: .*acme#x has no exception now.*again$"):
+        await lifecycle.put(settings, msgspec.structs.replace(wish, expires_at=until))
+
+    assert (await lifecycle.show(settings, "acme#x")).state == "refused"
 
 
 @pytest.mark.slow

@@ -31,6 +31,9 @@ _LINE_CELLS: Final = 400
 _MS: Final = 1000
 _LIFE: Final = re.compile(r"(\d{1,5})([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST: Final = dt.timedelta(days=MAX_DAYS)
+#: The longest life is so much shorter: it counts from Kafka's time of the record, which may be before the time here.
+_CLOCKS_DIFFER: Final = dt.timedelta(minutes=1)
 
 KeyArg = Annotated[str, typer.Argument(metavar="KEY", help="SCOPE#ID, as 'rsafe exceptions list' shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -152,8 +155,9 @@ def _text(text: str | None) -> str | None:
 def _expiry(text: str) -> dt.datetime:
     """Read a time, or a life from now on."""
     now = dt.datetime.now(dt.UTC)
-    if life := _LIFE.fullmatch(text):
-        return now + dt.timedelta(**{_UNITS[life[2]]: int(life[1])})
+    if said := _LIFE.fullmatch(text):
+        life = dt.timedelta(**{_UNITS[said[2]]: int(said[1])})
+        return now + (life if life > _LONGEST else min(life, _LONGEST - _CLOCKS_DIFFER))
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:

@@ -106,7 +106,8 @@ async def put(settings: Settings, wish: Wish) -> Published:
 
     Raises:
         UsageError: what was asked for is no exception; nothing was published.
-        ExceptionInvalid: a tenant's exception names a category of the floor; nothing was published.
+        ExceptionInvalid: a tenant's exception names a category of the floor, and nothing was published; or by
+            Kafka's time what was published is none, and its key has no exception any more.
         ConfigError: a text was given and ``digest_key`` is not set.
         StreamError: Kafka is away, or a topic is missing.
 
@@ -120,7 +121,7 @@ async def put(settings: Settings, wish: Wish) -> Published:
     known = _book(await read_records(settings)).partitions(accepted.key)
     # Where the key stands already: a topic that has grown would put it elsewhere.
     (written,) = await publish(settings, accepted.key, raw, known[-1:] or (None,))
-    return await _in_force(written, accepted)
+    return await _in_force(written, _accepted_by_workers(written, maker))
 
 
 async def delete(settings: Settings, key: str) -> Published:
@@ -200,11 +201,25 @@ def _accepted(raw: bytes, now_ms: int, maker: Fingerprinter | None) -> Accepted:
         record = decode(raw, ExceptionRecord, ExceptionInvalid)
         key = key_of(record.scope, record.id).encode()
         incoming = Incoming(key=key, value=raw, partition=0, offset=0, timestamp=now_ms)
-        return accept(incoming, maker.key_id if maker else None)
+        return accept(incoming, _key_id(maker))
     except ExceptionInvalid as error:
         name = error.field.partition("[")[0]
         text = f"{_FLAGS.get(name, name)}: expected {error.expected}; nothing was published"
         raise UsageError(text) from None
+
+
+def _accepted_by_workers(written: Incoming, maker: Fingerprinter | None) -> Accepted:
+    """Return what workers make of a published record: they go by Kafka's time, and not by the clock here."""
+    try:
+        return accept(written, _key_id(maker))
+    except ExceptionInvalid as error:
+        said = f"{error.expected}, by Kafka's clock"
+        expected = f"{said}; {written.name} has no exception now: set the clock here right, and put it again"
+        raise ExceptionInvalid(error.field, expected) from None
+
+
+def _key_id(maker: Fingerprinter | None) -> str | None:
+    return maker.key_id if maker else None
 
 
 async def _in_force(written: Incoming, accepted: Accepted | None) -> Published:

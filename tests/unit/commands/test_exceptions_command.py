@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from worker.audit.exception_uses import Uses
 from worker.commands.exceptions import Listed, _expiry, _lines, app, matches
 from worker.errors import UsageError
+from worker.exceptions.accept import MAX_DAYS
 from worker.exceptions.lifecycle import Current
 from worker.exceptions.records import ExceptionRecord
 
@@ -56,6 +57,16 @@ def test_a_life_counts_from_now() -> None:
     assert dt.timedelta(0) <= _expiry("7d") - before - dt.timedelta(days=7) < dt.timedelta(minutes=5)
     assert _expiry("2026-05-01T12:00:00") == dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
     assert _expiry("2026-05-01T12:00:00+02:00") == dt.datetime(2026, 5, 1, 10, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("life", [f"{MAX_DAYS}d", f"{MAX_DAYS * 24}h"])
+def test_the_longest_life_leaves_room_for_clocks_that_differ(life: str) -> None:
+    """The end is counted from Kafka's time of the record, which may be before the time here; no other life is cut."""
+    longest = dt.timedelta(days=MAX_DAYS)
+    before = dt.datetime.now(dt.UTC)
+
+    assert before < _expiry(life) - longest + dt.timedelta(minutes=1) < before + dt.timedelta(seconds=30)
+    assert _expiry(f"{MAX_DAYS + 1}d") - before > longest
 
 
 def test_a_line_says_what_is_matched() -> None:
