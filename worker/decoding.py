@@ -71,6 +71,9 @@ EXPECTED: Final[dict[str, str]] = {
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # Only the end of an error text is msgspec's own; what stands before may quote the record.
 _PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`\Z")
+# Of records that refuse such fields; the name that follows is the record's.
+_UNKNOWN = re.compile(r"\AObject contains unknown field `")
+_KNOWN_ALONE: Final = "fields of its schema alone; one is misspelt, or of a newer version"
 _MISSING = re.compile(r"\AObject missing required field `(?P<name>[^`]*)`")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -78,6 +81,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
     """Return (field path, what it should be) of a validation error, without any value."""
     text = str(error)
+    if _UNKNOWN.search(text):
+        return "", _KNOWN_ALONE
     found = _PATH.search(text)
     path = found["path"].lstrip(".") if found else ""
     missing = _MISSING.search(text)

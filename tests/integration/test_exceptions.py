@@ -242,6 +242,7 @@ async def test_bad_records_are_refused_once_and_the_stream_goes_on(settings: Set
         "acme#all": (fields(name="all"), b"author_id: expected an author"),
         "acme#long": (fields(name="long", author_id="u1", life_s=200 * 86400), b"expires_at: expected a time after"),
         "acme#floor": (of_the_floor, b"categories: expected only categories of the tenant's own policy"),
+        "acme#odd": (fields(name="odd", channel_id="c", author="u1"), b"record: expected fields of its schema alone"),
         "acme#text": (fields(name="text", fingerprint=foreign), b"fingerprint: expected one that was made with the"),
         "platform#floor": (fields("platform", "floor", author_id="u1"), b"scope: expected '*'"),
     }

@@ -19,11 +19,14 @@ ExceptionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}(?!\n)$")]
 Fingerprint = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}:[0-9a-f]{64}(?!\n)$")]
 
 
-class ExceptionRecord(Struct, frozen=True, kw_only=True):
+class ExceptionRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An allowance: hits of its categories on the messages that it matches recommend no action.
 
     A message is matched by all of ``tenant_id``, ``channel_id``, ``author_id`` and ``fingerprint`` that
     stand here. No category means all that the scope may allow.
+
+    Unlike other records it is refused with a field that is not known here: it may narrow the match, misspelt
+    or of a newer version, and without it the exception would be a wider one than its author meant.
     """
 
     scope: ExceptionScope

@@ -92,7 +92,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def _object(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    """Describe an object and its fields. Readers ignore fields that they do not know: more may come."""
+    """Describe an object and its fields. More may come: readers ignore them, where the type does not forbid it."""
     promises = PROMISES.get(name, {})
     properties = {
         field: {"description": FIELDS[name][field], **_value(value), **promises.get(field, {})}
@@ -105,7 +105,7 @@ def _object(name: str, found: dict[str, Any]) -> dict[str, Any]:
         "properties": properties,
         "required": found["required"],
         **RULES.get(name, {}),
-        "additionalProperties": True,
+        "additionalProperties": found.get("additionalProperties", True),
     }
 
 

@@ -29,7 +29,6 @@ DAY_MS = 86_400_000
         plain("*", tenant_id="acme", author_id="u1"),
         plain("*", tenant_id="acme", channel_id="lobby"),
         plain(author_id="u1", expires_at=at(NOW_MS + MAX_DAYS * DAY_MS)),
-        plain(author_id="u1", something_new=1),
     ],
 )
 def test_good_ones_are_taken(said: dict[str, Any]) -> None:
@@ -77,6 +76,17 @@ def test_bad_ones_are_refused_with_the_field(said: dict[str, Any], field: str) -
         accept(incoming(said), MAKER.key_id)
 
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("name", ["author", "category", "something_new", "x - at `$.hidden`", "x` - at `$.hidden"])
+def test_a_field_that_nobody_knows_is_refused_without_its_name(name: str) -> None:
+    """It may be a narrower match, misspelt or of a newer version; without it the exception would be a wider one."""
+    with pytest.raises(ExceptionInvalid) as caught:
+        accept(incoming(plain(channel_id="lobby") | {name: "u1"}), MAKER.key_id)
+
+    assert (caught.value.field, "fields of its schema alone" in caught.value.expected) == ("", True)
+    assert name not in str(caught.value)
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

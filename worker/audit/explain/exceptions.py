@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from worker.config import Settings
 from worker.errors import ExceptionInvalid, StreamError
-from worker.exceptions.accept import ANY_KEY, accept
+from worker.exceptions.accept import ANY_KEY, Incoming, accept
 from worker.exceptions.log import read_records
 from worker.exceptions.records import ExceptionRecord
 from worker.records import Verdict, or_none, sha256_hex
@@ -42,15 +42,14 @@ async def _stories(settings: Settings, suppressions: Sequence[Suppression]) -> t
         records = {sha256_hex(one.value or b""): one for one in await read_records(settings)}
     except StreamError as error:
         return tuple(ExceptionStory(suppression=one, note=str(error)) for one in suppressions)
-    told = []
-    for one in suppressions:
-        found = records.get(one.digest)
-        try:
-            accepted = accept(found, ANY_KEY) if found else None
-        except ExceptionInvalid:
-            accepted = None
-        if found is None or accepted is None:
-            told.append(ExceptionStory(suppression=one, note="its record is gone: compaction took what was replaced"))
-        else:
-            told.append(ExceptionStory(suppression=one, record=accepted.record, from_ms=found.timestamp))
-    return tuple(told)
+    return tuple(_story(one, records.get(one.digest)) for one in suppressions)
+
+
+def _story(suppression: Suppression, found: Incoming | None) -> ExceptionStory:
+    if found is None:
+        return ExceptionStory(suppression=suppression, note="its record is gone: compaction took what was replaced")
+    try:
+        record = accept(found, ANY_KEY).record
+    except ExceptionInvalid as error:
+        return ExceptionStory(suppression=suppression, note=f"its record is refused today: {error}")
+    return ExceptionStory(suppression=suppression, record=record, from_ms=found.timestamp)
