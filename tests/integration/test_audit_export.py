@@ -27,6 +27,8 @@ from worker.audit.standing import Wanted
 from worker.audit.verify.verify import verify
 from worker.config import Settings
 from worker.errors import AuditError, PublishFailed, UsageError
+from worker.policy.model import record_digest
+from worker.records import decode_policy
 from worker.stream.readback import read_back
 
 pytestmark = pytest.mark.broker
@@ -154,6 +156,26 @@ async def test_a_retraction_counts_then_supersedes_once(settings: Settings, tmp_
         verdict_of(one)["verdict_id"] for one in new
     }
     assert (await export(settings, Wanted(), "dsa", tmp_path / "s.jsonl")).exported < COUNT // 5 * 2
+
+
+@pytest.mark.slow
+async def test_a_version_that_two_records_had_is_retracted_by_digest(settings: Settings) -> None:
+    """After a delete versions start again; nothing is written under a number that means two policies."""
+    again = [("acme", None), ("acme", policy(U8 | {"name": "Mockery"}))]
+    await judged_live(settings, again, (planted(n) for n in range(COUNT, COUNT + 10)))
+    bad = record_digest(decode_policy(policy(U8 | {"name": "Mockery"})))
+
+    for publish in (False, True):
+        with pytest.raises(UsageError, match=rf"acme@1 .* several records: .*\b{bad[:12]}\b.*; write acme@"):
+            await retract(settings, "acme@1", Wanted(), "allow", publish=publish)
+    assert await count(settings, "verdicts") == COUNT + 10
+
+    done = await retract(settings, f"acme@{bad[:12]}", Wanted(), publish=True)
+    assert (done.digests, done.published) == ({bad: 5}, 5)
+    code, out, err = await rsafe(
+        settings, "audit", "retract", "--policy", f"acme@{bad}", "--from", "-1h", "--to", "-0s"
+    )
+    assert (code, f"by digest: {bad[:12]} 5" in out) == (0, True), err
 
 
 @pytest.mark.slow

@@ -101,6 +101,22 @@ async def test_the_life_of_a_policy(rsafe: Rsafe) -> None:
         assert (await rsafe.json("rollback", "acme", "--to", "1", *DECIDED))["version"] == 5
 
 
+async def test_a_rollback_takes_no_record_for_another_of_its_number(rsafe: Rsafe) -> None:
+    """After a delete versions start again: a number that two records had is refused, a digest names the one."""
+    async with running(PolicyStore(rsafe.settings)):
+        good = await rsafe.json("put", "acme", rsafe.file(raw(A)), *DECIDED)
+        await rsafe.json("delete", "acme", *DECIDED)
+        await rsafe.json("put", "acme", rsafe.file(raw(category("B", "Bad"))), *DECIDED)
+
+        code, out, err = await rsafe("rollback", "acme", "--to", "1", *DECIDED)
+        assert (code, out, good["digest"][:12] in err) == (2, "", True), err
+        back = await rsafe.json("rollback", "acme", "--to", good["digest"][:12], *DECIDED)
+        assert (back["digest"], back["version"]) == (good["digest"], 2)
+        code, out, err = await rsafe("rollback", "acme", "--to", "2", *DECIDED)
+        assert (code, out, "acme is that already" in err) == (2, "", True), err
+    assert len(await topics.read_all(rsafe.settings, "policies")) == 4
+
+
 async def test_the_same_file_twice_changes_nothing(rsafe: Rsafe) -> None:
     """Byte for byte the same record is accepted again; another content under the old version is not published."""
     file = rsafe.file(raw(A))

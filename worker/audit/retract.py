@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -18,43 +19,48 @@ from worker import content_digest, kafka, trace_context
 from worker.audit.standing import Progress, Standing, Wanted, standing
 from worker.config import Settings
 from worker.errors import UsageError
-from worker.records import Action, PolicyRef, Verdict, encode, or_none, verdict_id
+from worker.records import Action, PolicyPart, PolicyRef, Verdict, encode, or_none, verdict_id
 
 #: Header of a superseding verdict that says why it was written.
 REASON_HEADER: Final = "retract_reason"
 #: Sent before their acknowledgements are awaited; so many are in memory.
 _BATCH: Final = 500
 _DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
-_VERSION: Final = re.compile(r"([^@\s]+)@(\d{1,16})")
+_OF_SCOPE: Final = re.compile(r"([^@\s]+)@(?:([0-9]{1,16})|([0-9a-f]{8,64}))")
+_SHOWN_DIGITS: Final = 12
 #: What a safe verdict may recommend (``rsafe audit verify`` calls others altered).
 _SAFE_ACTIONS: Final = frozenset({"allow", "review"})
 _MOST_EXAMPLES: Final = 10
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """A policy: by the first digits of a digest (effective or of a record), or by scope and version."""
+    """A policy: by the first digits of a digest (effective or of a record), or by scope and version or digits."""
 
     digest: str | None = None
     scope: str | None = None
     version: int | None = None
 
-    def judged(self, policy: PolicyRef) -> bool:
-        """Tell whether a verdict was judged under it."""
-        if self.digest is not None:
-            digests = [policy.digest or "", *(part.digest for part in policy.parts)]
-            return any(digest.startswith(self.digest) for digest in digests)
-        return any((part.scope, part.version) == (self.scope, self.version) for part in policy.parts)
+    def fitting(self, policy: PolicyRef) -> str | None:
+        """Return the digest that a verdict has of it; None where the verdict was not judged under it."""
+        if self.scope is not None:
+            return next((part.digest for part in policy.parts if self._is(part)), None)
+        digests = (policy.digest or "", *(part.digest for part in policy.parts))
+        return next((one for one in digests if self.digest is not None and one.startswith(self.digest)), None)
+
+    def _is(self, part: PolicyPart) -> bool:
+        same_version = self.version is None or part.version == self.version
+        return part.scope == self.scope and same_version and part.digest.startswith(self.digest or "")
 
 
 def parse_target(text: str) -> Target:
-    """Read ``DIGEST`` (8 hex digits or more) or ``SCOPE@VERSION``.
+    """Read ``DIGEST`` (8 hex digits or more), ``SCOPE@VERSION`` or ``SCOPE@DIGEST``.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is none of them.
 
     """
-    if found := _VERSION.fullmatch(text):
-        return Target(scope=found[1], version=int(found[2]))
+    if found := _OF_SCOPE.fullmatch(text):
+        return Target(scope=found[1], version=int(found[2]) if found[2] else None, digest=found[3])
     if _DIGEST.fullmatch(text):
         return Target(digest=text)
     message = f"{text!r} names no policy; write SCOPE@VERSION such as acme@3, or 8 or more hex digits of a digest"
@@ -73,6 +79,7 @@ class RetractReport(Struct, frozen=True, kw_only=True):
         not_applicable: safe verdicts that cannot have such an action; they stay as they are.
         tenants, categories, actions: the planned ones by tenant, by ``scope:id`` that was hit, and by old action.
         examples: ids of some of them.
+        digests: all that were found, planned or not, by the digest that the policy was named by or has.
 
     """
 
@@ -86,6 +93,7 @@ class RetractReport(Struct, frozen=True, kw_only=True):
     categories: dict[str, int]
     actions: dict[str, int]
     examples: tuple[str, ...]
+    digests: dict[str, int] = {}
 
 
 class _Counts:
@@ -96,9 +104,25 @@ class _Counts:
         self.tenants: Counter[str] = Counter()
         self.categories: Counter[str] = Counter()
         self.actions: Counter[str] = Counter()
+        self.digests: Counter[str] = Counter()
         self.examples: list[str] = []
 
-    def plan(self, verdict: Verdict) -> None:
+    def add(self, verdict: Verdict, target: Target, action: Action) -> bool:
+        """Count a verdict; tell whether it is to be superseded."""
+        digest = target.fitting(verdict.policy)
+        if digest is None:
+            return False
+        self.digests[digest] += 1
+        if not is_due(verdict, action):
+            self.already += 1
+        elif not can_have(verdict, action):
+            self.not_applicable += 1
+        else:
+            self._plan(verdict)
+            return True
+        return False
+
+    def _plan(self, verdict: Verdict) -> None:
         self.tenants[verdict.tenant_id] += 1
         self.actions[verdict.action] += 1
         self.categories.update(f"{one.scope}:{one.id}" for one in verdict.categories if one.hit)
@@ -117,6 +141,7 @@ class _Counts:
             categories=dict(self.categories.most_common()),
             actions=dict(self.actions.most_common()),
             examples=tuple(self.examples),
+            digests=dict(self.digests.most_common()),
         )
 
 
@@ -150,7 +175,7 @@ async def retract(
 
     Args:
         settings: addresses and prefix.
-        policy: ``DIGEST`` or ``SCOPE@VERSION``.
+        policy: ``DIGEST``, ``SCOPE@VERSION`` or ``SCOPE@DIGEST``.
         wanted: of which messages.
         action: what the superseding verdicts recommend.
         reason: why; it travels in a header.
@@ -158,28 +183,49 @@ async def retract(
         progress: told of records.
 
     Raises:
-        UsageError: the policy is not named as it must be.
+        UsageError: the policy is not named as it must be, or several records had that version; nothing was written.
         BrokerAway: Kafka stopped answering.
         PublishFailed: a verdict was not acknowledged; run it again, it goes on where it was.
 
     """
     target = parse_target(policy)
+    if not publish or target.version is not None:
+        counts = await _walk(settings, target, wanted, action, progress)
+        target = _one_record(target, policy, counts.digests)
+        if not publish or not counts.digests:
+            return counts.report(policy, action)
+    counts = await _walk(settings, target, wanted, action, progress, _Writer(settings, action, reason))
+    return counts.report(policy, action)
+
+
+def _one_record(target: Target, policy: str, digests: Iterable[str]) -> Target:
+    """Return a target that no other record of its version fits: versions start again after a tombstone."""
+    if target.version is None:
+        return target
+    found = sorted(digests)
+    if len(found) > 1:
+        which = ", ".join(digest[:_SHOWN_DIGITS] for digest in found)
+        message = f"{policy} may be one of several records: {which}; write {target.scope}@ and the digest of the one"
+        raise UsageError(message)
+    return structs.replace(target, digest=found[0] if found else None)
+
+
+async def _walk(
+    settings: Settings,
+    target: Target,
+    wanted: Wanted,
+    action: Action,
+    progress: Progress | None,
+    writer: _Writer | None = None,
+) -> _Counts:
+    """Count the verdicts that stand, and give a writer those that are to be superseded."""
     counts = _Counts()
     consumer = kafka.make_consumer(settings)
     await kafka.start(consumer, settings)
-    writer = _Writer(settings, action, reason) if publish else None
     try:
         async for found in standing(settings, consumer, wanted, progress):
-            if not target.judged(found.verdict.policy):
-                continue
-            if not is_due(found.verdict, action):
-                counts.already += 1
-            elif not can_have(found.verdict, action):
-                counts.not_applicable += 1
-            else:
-                counts.plan(found.verdict)
-                if writer is not None:
-                    await writer.add(found)
+            if counts.add(found.verdict, target, action) and writer is not None:
+                await writer.add(found)
         if writer is not None:
             await writer.flush()
             counts.published = writer.published
@@ -187,7 +233,7 @@ async def retract(
         if writer is not None:
             await writer.close()
         await kafka.close(consumer)
-    return counts.report(policy, action)
+    return counts
 
 
 class _Writer:

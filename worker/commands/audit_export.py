@@ -20,6 +20,7 @@ from worker.records import Action
 
 #: Lines and counts of a list that are shown; ``--json`` has all.
 MOST_LINES: Final = 20
+_SHOWN_DIGITS: Final = 12
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TimeFrom = Annotated[
@@ -68,7 +69,8 @@ def export_command(
 
 def retract_command(
     policy: Annotated[
-        str, typer.Option("--policy", metavar="DIGEST|SCOPE@VERSION", help="Whose verdicts no longer stand.")
+        str,
+        typer.Option("--policy", metavar="DIGEST|SCOPE@VERSION|SCOPE@DIGEST", help="Whose verdicts no longer stand."),
     ],
     time_from: Annotated[str, typer.Option("--from", metavar="T", help="First time of a message; as for verify.")],
     time_to: Annotated[str, typer.Option("--to", metavar="T", help="First time that is left out.")],
@@ -111,7 +113,9 @@ def retract_lines(report: RetractReport, *, publish: bool) -> Iterator[str]:
         f"{report.published} superseding verdicts published" if publish else f"{report.planned} verdicts to supersede"
     )
     yield f"{report.policy}: {done} with action {report.action}; {report.already} have it already"
-    for name, counts in (("tenant", report.tenants), ("category", report.categories), ("action", report.actions)):
+    digests = {digest[:_SHOWN_DIGITS]: count for digest, count in report.digests.items()}
+    by = {"tenant": report.tenants, "category": report.categories, "action": report.actions, "digest": digests}
+    for name, counts in by.items():
         if counts:
             yield f"  by {name}{_counts(counts)}"
     if report.not_applicable:

@@ -145,7 +145,10 @@ def history_command(
 def rollback_command(
     scope: ScopeArg,
     to: Annotated[
-        int | None, typer.Option("--to", min=1, help="Version to go back to; the last one that differs by default.")
+        str | None,
+        typer.Option(
+            "--to", metavar="VERSION|DIGEST", help="What to go back to; by default the last one that differs."
+        ),
     ] = None,
     wait: Wait = DECISION_WAIT_S,
     as_json_output: Json = False,  # noqa: FBT002

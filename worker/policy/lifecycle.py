@@ -18,6 +18,7 @@ from worker.config import Settings
 from worker.errors import UsageError
 from worker.policy.acks import Applied, Roll, read_roll
 from worker.policy.document import fields_of, with_fields
+from worker.policy.earlier import earlier
 from worker.policy.history import Book, Incoming, Place, decide_all, read_policy
 from worker.policy.log import PolicyLog, read_book
 from worker.policy.model import record_digest
@@ -126,18 +127,19 @@ async def delete(settings: Settings, key: str, *, wait_s: float = DECISION_WAIT_
 
 
 async def rollback(
-    settings: Settings, key: str, *, to: int | None = None, wait_s: float = DECISION_WAIT_S
+    settings: Settings, key: str, *, to: int | str | None = None, wait_s: float = DECISION_WAIT_S
 ) -> Published:
     """Publish the content of an earlier accepted version under a new version.
 
     Args:
         settings: addresses and prefix.
         key: the scope.
-        to: the version to go back to; by default the last one that judges otherwise than the present one.
+        to: the version to go back to, or the beginning of its digest; by default the last one that judges otherwise
+            than the present one.
         wait_s: longest wait for a worker's decision, in seconds.
 
     Raises:
-        UsageError: the key is no scope, or has no such accepted version.
+        UsageError: the key is no scope, has no such accepted version, had several, or judges by it already.
         PolicyInvalid: the old content cannot come into force under the floor as it is now.
         StreamError: Kafka is away, or the topics are missing.
 
@@ -327,18 +329,8 @@ def _next_version(view: _View, key: str) -> int:
     return max([*had, (last.version if last else 0) or 0]) + 1
 
 
-def _target(view: _View, key: str, to: int | None) -> HistoryEntry:
-    accepted = [one for one in view.entries if one.scope == key and one.decision == "accepted" and one.policy]
-    in_force = view.book.in_force(key)
-    if to is not None:
-        fitting = [one for one in accepted if one.version == to]
-    else:
-        fitting = [one for one in accepted if in_force is None or one.digest != in_force.digest]
-    if not fitting:
-        what = f"no accepted version {to}" if to is not None else "no earlier version that judges otherwise"
-        text = f"{key} has {what}; 'rsafe policy history {key}' shows which it had"
-        raise UsageError(text)
-    return fitting[-1]
+def _target(view: _View, key: str, to: int | str | None) -> HistoryEntry:
+    return earlier(key, view.entries, view.book.last(key) if view.book.in_force(key) else None, to)
 
 
 def _heads(records: Iterable[Incoming]) -> dict[str, Incoming]:

@@ -17,7 +17,7 @@ VERDICT = structs.replace(
     some_verdict(policy_part("platform", 1), policy_part("acme", 3)),
     source=SOURCE,
     verdict_id=verdict_id(SOURCE, "live", None),
-    policy=PolicyRef(digest="ab" * 32, parts=(policy_part("acme", 3),)),
+    policy=PolicyRef(digest="ab" * 32, parts=(structs.replace(policy_part("acme", 3), digest="cd" * 32),)),
 )
 
 
@@ -35,16 +35,18 @@ class Record:
     [
         ("acme@3", Target(scope="acme", version=3)),
         ("acme/lobby@12", Target(scope="acme/lobby", version=12)),
+        ("acme@abababab", Target(scope="acme", digest="abababab")),
+        ("acme@12345678", Target(scope="acme", version=12345678)),
         ("abababab", Target(digest="abababab")),
         ("ab" * 32, Target(digest="ab" * 32)),
     ],
 )
 def test_policies_are_named_by_version_or_digest(text: str, target: Target) -> None:
-    """Eight digits of a digest are enough."""
+    """Eight digits of a digest are enough; behind a scope it is the scope's own record's."""
     assert parse_target(text) == target
 
 
-@pytest.mark.parametrize("text", ["acme", "acme@", "@3", "acme@x", "abab", "AB" * 32, "a c@3", ""])
+@pytest.mark.parametrize("text", ["acme", "acme@", "@3", "acme@x", "acme@abab", "abab", "AB" * 32, "a c@3", ""])
 def test_other_names_are_refused(text: str) -> None:
     """The error says how to write it."""
     with pytest.raises(UsageError, match="SCOPE@VERSION"):
@@ -53,11 +55,21 @@ def test_other_names_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text, judged",
-    [("acme@3", True), ("acme@2", False), ("platform@3", False), ("ab" * 5, True), ("cd" * 5, False)],
+    [
+        ("acme@3", "cd" * 32),
+        ("acme@2", None),
+        ("platform@3", None),
+        ("ab" * 5, "ab" * 32),
+        ("cd" * 5, "cd" * 32),
+        ("ef" * 5, None),
+        ("acme@" + "cd" * 5, "cd" * 32),
+        ("acme@" + "ab" * 5, None),
+        ("platform@" + "cd" * 5, None),
+    ],
 )
-def test_a_verdict_is_of_a_policy(text: str, *, judged: bool) -> None:
+def test_a_verdict_is_of_a_policy(text: str, judged: str | None) -> None:
     """By the effective policy's digest, or by one of its parts."""
-    assert parse_target(text).judged(VERDICT.policy) is judged
+    assert parse_target(text).fitting(VERDICT.policy) == judged
 
 
 def test_a_superseding_verdict_changes_id_and_action_alone() -> None:
