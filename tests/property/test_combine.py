@@ -53,7 +53,9 @@ def policies(categories: st.SearchStrategy[Category] = CATEGORIES) -> st.SearchS
         reasoning=perhaps(st.sampled_from(["always", "when_unsure", "never"])),
         review_band=perhaps(BANDS),
         trace=perhaps(st.sampled_from(["full", "redacted", "none"])),
-        languages=perhaps(st.lists(st.sampled_from(["de", "en", "EN-gb", "fr"]), max_size=3, unique=True).map(tuple)),
+        languages=perhaps(
+            st.lists(st.sampled_from(["de", "en", "EN-gb", "fr", "*"]), max_size=3, unique=True).map(tuple)
+        ),
         floor_mode=perhaps(st.sampled_from(["separate", "joined"])),
         author=perhaps(WORDS),
         reason=perhaps(WORDS),
@@ -107,7 +109,7 @@ def test_nobody_can_loosen_the_floor(floor: Policy, tenant: Policy | None, chann
 def speaks(effective: EffectivePolicy, language: str) -> bool:
     """Tell whether a policy takes a language, as the data plane reads its list."""
     ranges = [one.casefold() for one in effective.judging.languages]
-    return any(language.casefold() == one or language.casefold().startswith(one + "-") for one in ranges)
+    return any(one in {"*", language.casefold()} or language.casefold().startswith(one + "-") for one in ranges)
 
 
 @given(FLOORS | st.none(), policies() | st.none(), policies() | st.none())

@@ -25,6 +25,7 @@ from typing import Final, TypeVar, get_args
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from worker.policy.model import (
+    ANY_LANGUAGE,
     DEFAULT_ACTION,
     DEFAULT_SEVERITY,
     DEFAULT_THRESHOLD,
@@ -231,16 +232,16 @@ def _common(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _both(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what two lists of language ranges share; ``en`` and ``en-GB`` share ``en-GB`` (RFC 4647)."""
+    """Return what two lists of language ranges share; ``en``, ``en-GB`` and ``*`` share ``en-GB`` (RFC 4647)."""
     shared = [narrower for one in first for other in second if (narrower := _narrower(one, other))]
     return tuple(dict.fromkeys(shared))
 
 
 def _narrower(one: str, other: str) -> str | None:
     mine, theirs = one.casefold(), other.casefold()
-    if mine == theirs or mine.startswith(theirs + "-"):
+    if theirs in {mine, ANY_LANGUAGE} or mine.startswith(theirs + "-"):
         return one
-    return other if theirs.startswith(mine + "-") else None
+    return other if mine == ANY_LANGUAGE or theirs.startswith(mine + "-") else None
 
 
 def _floor_mode(floor: AcceptedPolicy | None, policies: Sequence[Policy]) -> FloorMode:

@@ -32,6 +32,8 @@ from worker.records import (
 DEFAULT_THRESHOLD: Final = 0.5
 DEFAULT_SEVERITY: Final[Severity] = "medium"
 DEFAULT_ACTION: Final[Action] = "review"
+#: The language range that takes every language (RFC 4647, basic filtering).
+ANY_LANGUAGE: Final = "*"
 #: From cheap to thorough; the later wins.
 REASONINGS: Final[tuple[Reasoning, ...]] = ("never", "when_unsure", "always")
 #: Lowest and highest score of a review band.
@@ -212,8 +214,8 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 def takes(languages: Sequence[str], language: str | None) -> bool:
-    """Tell whether a language is one of a list; ``en`` takes ``en-GB`` too (RFC 4647, basic filtering)."""
-    if not languages or not language:
+    """Tell whether a language is one of a list; ``en`` takes ``en-GB`` too, ``*`` all (RFC 4647, basic filtering)."""
+    if not languages or not language or ANY_LANGUAGE in languages:
         return True
     given = language.casefold()
     return any(given == listed or given.startswith(listed + "-") for listed in map(str.casefold, languages))

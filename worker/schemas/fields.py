@@ -59,7 +59,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "reasoning": "Whether the model reasons before its verdict; always if left out.",
         "review_band": "Lowest and highest score that a human should look at.",
         "trace": "How much of the reasoning is kept: all, no prose, or no record; full if left out.",
-        "languages": "Languages this policy is meant for; all if empty.",
+        "languages": "Languages this policy is meant for, `en` for `en-GB` too; all if empty, or with `*`.",
         "floor_mode": "Whether the platform's floor is judged without a tenant's prose; separate if left out.",
         "refuse_rungs": "Rungs of the overload ladder that this policy refuses: its messages are held instead.",
         "golden": "Cases that must come out right before this version comes into force.",

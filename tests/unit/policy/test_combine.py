@@ -178,6 +178,20 @@ def test_languages_are_those_that_all_parts_name() -> None:
     assert combined(floor(policy(languages=("pl",))), wide).judging.languages == NO_LANGUAGE
 
 
+def test_a_star_stands_for_every_language() -> None:
+    """As a language range does (RFC 4647); of two lists the narrower ranges are left."""
+    every = combined(tenant(policy(category("A", "Alpha"), languages=("*",))))
+    assert [every.speaks(language) for language in ("en", "en-GB", "", None)] == [True] * 4
+    assert len(every.calls_for("tlh")) == 1
+
+    def both(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+        return combined(floor(policy(languages=one)), tenant(policy(languages=other))).judging.languages
+
+    assert both(("*",), ("de", "en-GB")) == both(("de", "en-GB"), ("*",)) == ("de", "en-GB")
+    assert both(("*",), ("*",)) == ("*",)
+    assert both(("*", "fr"), ("de",)) == ("de",)
+
+
 def test_the_floor_stands_apart_unless_the_platform_joins_it() -> None:
     """Only the platform can join, and anybody can ask for separate."""
     joined, separate, silent = policy(floor_mode="joined"), policy(floor_mode="separate"), policy()
