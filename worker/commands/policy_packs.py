@@ -183,7 +183,17 @@ def _sources(source: Path) -> list[Path]:
     if not found:
         text = f"{source} holds no {' and no '.join(_PROSE)}; name the file itself"
         raise UsageError(text)
+    _check_names(found)
     return found
+
+
+def _check_names(sources: list[Path]) -> None:
+    taken: dict[str, Path] = {}
+    for path in sources:
+        first = taken.setdefault(_stem(path), path)
+        if first != path:
+            text = f"{first.name} and {path.name} would both be {_stem(path)}.json; rename one"
+            raise UsageError(text)
 
 
 def _imported(path: Path, golden: Path | None, who: Scope, floor: Policy | None, min_pass: float | None) -> Imported:
@@ -212,7 +222,11 @@ def _cases(raw: bytes, golden: Path | None, name: str) -> tuple[GoldenCase, ...]
     if labels is None:
         text = f"there is no {' and no '.join(map(str, files))}; give the file of labels, or leave --golden out"
         raise UsageError(text)
-    return golden_cases(read_file(labels), outline(raw.decode(errors="replace")), name)
+    cases = golden_cases(read_file(labels), outline(raw.decode(errors="replace")), name)
+    if not cases:
+        text = f"{labels} has no case for {name}; look at its rows and their column 'policy', or leave --golden out"
+        raise UsageError(text)
+    return cases
 
 
 def _import_lines(one: Imported, who: Scope, said: str | None) -> Iterator[str]:
@@ -229,7 +243,11 @@ def _write_all(found: list[Imported], out: Path | None, *, compact: bool) -> Non
     if out is None:
         text = f"{len(found)} policies do not go into one file; give a folder with --out DIR"
         raise UsageError(text)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"{out} can be no folder ({error.strerror}); name another one with --out"
+        raise UsageError(text) from None
     for one in found:
         _write(_document(one.policy, compact=compact), out / f"{one.name}.json")
 

@@ -19,6 +19,7 @@ from worker.policy.history import read_policy
 from worker.policy.lint_clashes import clashes, plain
 from worker.policy.lint_cost import Cost
 from worker.policy.lint_words import sentences, wording
+from worker.policy.model import ANY_LANGUAGE
 from worker.policy.scope import Scope
 from worker.records import Category, Clause, GoldenCase, Policy, Turn
 
@@ -30,6 +31,8 @@ LONG_POLICY_CHARS: Final = 8000
 #: What the answer of the model begins with (arXiv 2506.07736), or stands around it.
 _VERDICTS: Final = frozenset({"safe", "unsafe", "boxed", "think", "verdict"})
 _FIRST: Final = "categories[0]"
+#: A language tag or its beginning: language, then script, region and the like (RFC 4647).
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 
 def lint(raw: bytes, scope: Scope, floor: Policy | None = None, cost: Cost | None = None) -> list[Finding]:
@@ -55,6 +58,8 @@ def lint(raw: bytes, scope: Scope, floor: Policy | None = None, cost: Cost | Non
         *wording(policy, scope, floor),
         *_golden(policy, floor),
         *_failures(policy, scope),
+        *_languages(policy),
+        *_without_effect(policy, scope),
         *_statements(policy),
         *_size(policy),
         *_examples(policy),
@@ -157,6 +162,20 @@ def _failures(policy: Policy, scope: Scope) -> Iterator[Finding]:
     if scope.is_floor and not policy.on_failure:
         what = "the floor leaves it to tenants what happens to messages that nobody judged"
         yield warning("on_failure", what, "give each status its action")
+
+
+def _languages(policy: Policy) -> Iterator[Finding]:
+    for index, language in enumerate(policy.languages or ()):
+        if language != ANY_LANGUAGE and not _LANGUAGE.fullmatch(language):
+            what = "is no language tag, and messages that name their language by one are not judged for it"
+            yield warning(f"languages[{index}]", what, "write 'en', 'en-GB' or '*', or leave the list out for all")
+
+
+def _without_effect(policy: Policy, scope: Scope) -> Iterator[Finding]:
+    if policy.golden and policy.min_pass == 0:
+        yield warning("min_pass", "golden cases are judged, and hold nothing back", "say what share of them must pass")
+    if policy.floor_mode == "joined" and not scope.is_floor:
+        yield warning("floor_mode", "'joined' counts in the platform's policy alone", "leave it out, or say 'separate'")
 
 
 def _statements(policy: Policy) -> Iterator[Finding]:

@@ -75,6 +75,53 @@ def test_what_cannot_be_imported(tmp_path: Path) -> None:
         typed("import", binary)
 
 
+def test_no_policy_is_written_over_another(tmp_path: Path) -> None:
+    """Two sources of one name would be one file; both are named, and nothing is written."""
+    folder, out = tmp_path / "packs", tmp_path / "out"
+    folder.mkdir()
+    for ending in ("md", "txt"):
+        (folder / f"spam.policy.{ending}").write_bytes(SWAPS.read_bytes())
+
+    with pytest.raises(
+        UsageError, match=r"spam\.policy\.md and spam\.policy\.txt would both be spam\.json; rename one"
+    ):
+        typed("import", folder, "--out", out)
+
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/below"])
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, place: str) -> None:
+    """A file stands in its way."""
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"no folder .*; name another one with --out"):
+        typed("import", PACKS, "--out", tmp_path / place)
+
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "",
+        "\n",
+        "text,label\n",
+        '{"text": "a", "label": "safe", "policy": "else"}\n',
+        "text,label,policy\na,safe,else\n",
+    ],
+)
+def test_labels_without_a_case_are_refused(tmp_path: Path, labels: str) -> None:
+    """Who gives labels wants a gate; a policy without cases has none."""
+    golden, out = tmp_path / "swaps.jsonl", tmp_path / "swaps.json"
+    golden.write_text(labels, encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"swaps\.jsonl has no case for swaps; .* leave --golden out"):
+        typed("import", SWAPS, "--golden", golden, "--out", out)
+
+    assert not out.exists()
+
+
 def test_codes_that_are_the_floors(tmp_path: Path) -> None:
     """An imported category under an id of the floor would be refused, and nothing is written."""
     floor, out = tmp_path / "platform.json", tmp_path / "own.json"

@@ -188,6 +188,35 @@ def test_fields_that_do_nothing() -> None:
     }
 
 
+@pytest.mark.parametrize("language", ["English", "en_US", "", " en", "en-", "-", "e", "en-GB-", "*-CH", "\u0435n"])
+def test_what_is_no_language_is_named(language: str) -> None:
+    """No tag begins so; a list of such alone leaves each message unjudged that names its language by one."""
+    (finding,) = [one for one in lint(raw(FULL, languages=("de", language)), ACME) if one.level == "warning"]
+
+    assert finding.field == "languages[1]"
+    assert "'en', 'en-GB' or '*'" in finding.cure
+
+
+def test_languages_are_fine() -> None:
+    """With script and region, in any case, and the star for all."""
+    assert said(FULL, languages=("en", "EN-gb", "zh-Hant-TW", "gsw", "de-CH-1996", "*")) == []
+
+
+def test_a_gate_that_holds_nothing_is_named() -> None:
+    """Golden cases of which none must pass; without cases there is nothing to say."""
+    cases = (GoldenCase(text="Gold watch, cheap!", label="unsafe", categories=("A",)),)
+
+    assert said(FULL, golden=cases, min_pass=0.0) == [("warning", "min_pass")]
+    assert said(FULL, golden=cases, min_pass=0.5) == said(FULL, min_pass=0.0) == []
+
+
+def test_a_floor_mode_that_only_the_platform_has_is_named() -> None:
+    """A tenant cannot join the floor; it may keep it apart, and the platform may say either."""
+    assert said(FULL, floor_mode="joined") == [("warning", "floor_mode")]
+    assert said(FULL, floor_mode="separate") == []
+    assert said(FULL, floor_mode="joined", on_failure={"timeout": "review"}, scope=Scope("platform")) == []
+
+
 def test_what_is_only_good_to_know_comes_last() -> None:
     """Categories that no golden case shows, and the tokens before each message, estimated or counted."""
     findings = lint(raw(FULL), ACME)
