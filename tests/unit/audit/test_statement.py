@@ -151,6 +151,39 @@ def test_the_strictest_hit_gives_ground_and_category() -> None:
     assert held.automated_decision == "AUTOMATED_DECISION_PARTIALLY"
 
 
+def test_a_tightened_category_of_the_floor_counts_as_it_judged() -> None:
+    """What the tenant made of it is the strictest, though the floor's own record is the mildest."""
+    floor = entry("platform", U7 | {"action": "label"})
+    tenant = entry("acme", {"id": "U7", "action": "block"}, U1 | {"id": "SPAM", "action": "hold"})
+    both = (("acme", "SPAM"), ("platform", "U7"))
+
+    found = stated(verdict(floor, tenant, hits=both), floor, tenant)
+
+    assert isinstance(found, Statement)
+    assert (found.category, found.decision_ground) == (SPEECH, "DECISION_GROUND_ILLEGAL_CONTENT")
+    assert found.category_addition == (VIOLENCE,)
+
+
+def test_an_action_that_no_hit_asks_for_has_no_rule_to_name() -> None:
+    """A default action's is not stated under a milder hit beside it, nor one that is stricter than the verdict's."""
+    floor = entry("platform", U7 | {"action": "label"})
+    beside = verdict(floor, hits=(("platform", "U7"),))
+
+    assert "no category that was hit asks for block" in reason(beside, floor)
+    assert "asks for label" in reason(verdict(entry("platform", U1), action="label"), entry("platform", U1))
+
+
+def test_a_retraction_is_stated_under_the_strictest_hit() -> None:
+    """Its action is not the policy's, but the rule that was broken is."""
+    floor = entry("platform", U7, U1)
+    both = (("platform", "U7"), ("platform", "U1"))
+
+    found = stated(verdict(floor, hits=both, action="label", supersedes="b" * 32), floor)
+
+    assert isinstance(found, Statement)
+    assert (found.decision_visibility, found.category) == (("DECISION_VISIBILITY_CONTENT_LABELLED",), VIOLENCE)
+
+
 def test_the_first_language_that_is_there_is_taken() -> None:
     """In the order of the caller."""
     floor = entry("platform", U1)
@@ -228,7 +261,7 @@ def test_a_tenant_may_word_the_floors_category() -> None:
     assert isinstance(found, Statement)
     assert found.decision_facts == "Not at acme."
     assert "no notice" in reason(verdict(floor), floor, tenant)
-    bare = entry("acme", {"id": "U1", "name": "Violence"})
+    bare = entry("acme", {"id": "U1", "name": "Violence", "action": "block"})
     assert "no notice" in reason(
         verdict(entry("platform", U1), bare, hits=(("acme", "U1"),)), entry("platform", U1), bare
     )

@@ -28,6 +28,7 @@ from worker.records import (
     PolicyPart,
     Verdict,
     or_none,
+    stricter,
 )
 
 Automated = Literal["fully", "partially", "not"]
@@ -120,6 +121,16 @@ class Wordings:
         told = next((one for one in found if or_none(one.notice) and or_none(one.ground)), None)
         return told or (found[-1] if found else None)
 
+    def action(self, parts: Sequence[PolicyPart], scope: str, category_id: str) -> Action:
+        """Return what a category asks for in force: one of the floor may have been tightened (``combine.py``)."""
+        strictest: Action = "allow"
+        for part in parts:
+            found = self._of(part).get(category_id) if scope in {PLATFORM, part.scope} else None
+            if found:
+                silent: Action = DEFAULT_ACTION if part.scope == scope else "allow"
+                strictest = stricter(strictest, or_none(found.action) or silent)
+        return strictest
+
     def _of(self, part: PolicyPart) -> dict[str, Category]:
         key = (part.scope, part.version, part.digest, -1 if part.offset is None else part.offset)
         if key not in self._read:
@@ -166,17 +177,26 @@ def state(verdict: Verdict, decided_ms: int, wordings: Wordings, wish: Wish) -> 
 
 
 def _decisive(verdict: Verdict, wordings: Wordings) -> Category | Unstated:
-    """Return the category whose action is the strictest of the hits, the first one where several are."""
+    """Return the category whose action is the strictest of the hits, the first one where several are.
+
+    It must be the verdict's action too, or another rule gave that one: ``default_action`` names no category.
+    A retraction's action is nobody's rule, so its verdict rests on the strictest hit.
+    """
     if verdict.status != "judged":
         return _unstated(verdict, None, f"it was not judged (status {verdict.status})")
     hits = _hits(verdict)
     if not hits:
         return _unstated(verdict, None, "no category was hit, so no rule can be named")
-    known = [(one, wordings.category(verdict.policy.parts, one.scope, one.id)) for one in hits]
-    for one, category in known:
+    known: list[tuple[Action, Category]] = []
+    for one in hits:
+        category = wordings.category(verdict.policy.parts, one.scope, one.id)
         if category is None:
             return _unstated(verdict, one.id, f"policy-history lacks the record of {one.scope} that it was judged by")
-    return max((one for _, one in known if one), key=lambda one: ACTIONS.index(or_none(one.action) or DEFAULT_ACTION))
+        known.append((wordings.action(verdict.policy.parts, one.scope, one.id), category))
+    action, chosen = max(known, key=lambda pair: ACTIONS.index(pair[0]))
+    if action != verdict.action and not or_none(verdict.supersedes):
+        return _unstated(verdict, None, f"no category that was hit asks for {verdict.action}, so no rule can be named")
+    return chosen
 
 
 def _hits(verdict: Verdict) -> list[CategoryVerdict]:
