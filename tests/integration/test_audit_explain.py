@@ -33,8 +33,11 @@ from tests.support.policies import category, raw
 from tests.support.processes import ROOT
 from tests.support.tiny_model import save_tokenizer, tiny_tokens
 from tests.support.waiting import wait_until
+from worker.audit.explain import find
 from worker.audit.explain.explain import Explanation, explain
 from worker.audit.explain.find import Hint
+from worker.audit.retract import retract
+from worker.audit.standing import Wanted
 from worker.config import Settings
 from worker.errors import AuditError, UsageError
 from worker.judge.judge import RsafeJudge
@@ -153,6 +156,34 @@ async def test_a_keyed_digest_is_compared_by_who_has_the_key(settings: Settings)
     assert (found.verdict.digest_method, found.prompt.agrees, found.reasoning.agrees) == ("hmac-sha256", True, True)
     assert blind.prompt.note == "the digest is keyed; set digest_key to compare it"
     assert (blind.prompt.agrees, blind.reasoning.agrees) == (None, None)
+
+
+async def test_a_retraction_is_explained_however_late_it_came(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the reasoning of the verdict that was first, and no policy gave its action; so has what supersedes it."""
+    # Any moment between a trace and a retraction is later than this.
+    monkeypatch.setattr(find, "CLOCK_SLACK_MS", 0)
+    await topics.publish(settings, ("platform", FLOOR), ("acme", spam(1, "hold")))
+    async with judging(settings):
+        await send(settings, [message(1, "buy this")])
+        await until_verdicts(settings, 1)
+    await retract(settings, "acme@1", Wanted(), "label", publish=True)
+    await retract(settings, "acme@1", Wanted(), "allow", publish=True)
+    first, *later = [verdict_of(record)["verdict_id"] for record in await read_all(settings, "verdicts")]
+    original, *found = [await explain(settings, wanted) for wanted in (first, *later)]
+
+    assert original.deciding is not None
+    assert (original.deciding.rule, len(original.others)) == ("category", 1)
+    assert [one.verdict.verdict_id for one in found] == later
+    assert [one.verdict.action for one in found] == ["label", "allow"]
+    for one, replaced in zip(found, (first, later[0]), strict=True):
+        assert one.deciding is not None
+        assert (one.deciding.rule, one.deciding.agrees) == ("retraction", True)
+        assert replaced in one.deciding.text
+        assert one.reasoning.trace is not None
+        assert (one.reasoning.trace.verdict_id, one.reasoning.agrees) == (first, True)
+        assert one.prompt.agrees is True
 
 
 async def test_what_cannot_be_found_says_what_to_do(settings: Settings) -> None:

@@ -112,7 +112,7 @@ def _exception(story: ExceptionStory) -> list[str | None]:
 
 
 def _part(part: PartStory) -> str:
-    span = f"from {_at(part.from_ms)}" + (f" to {_at(part.until_ms)}" if part.until_ms is not None else ", still")
+    span = f"from {part.decided_at or _at(None)}" + (f" to {part.replaced_at}" if part.replaced_at else ", still")
     word = {True: "in force", False: "NOT IN FORCE THEN", None: "not in the history"}[part.in_force]
     by = f"; accepted by {part.decided_by}" if part.decided_by else ""
     author = f"; written by {part.author}" if part.author else ""

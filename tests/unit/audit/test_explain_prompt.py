@@ -15,11 +15,11 @@ from tests.support.judging import category, floor_and_own, message, policy
 from tests.support.papers import method, save_calibration
 from tests.support.tiny_model import CHAT_TEMPLATE, DEMO_TEMPLATE, save_tokenizer, tiny_tokens
 from tests.support.verdicts import some_verdict
-from worker.audit.explain.prompt import rebuild
+from worker.audit.explain.prompt import count_calls, rebuild
 from worker.config import Settings
 from worker.judge.judge import RsafeJudge
 from worker.policy.model import Asking, EffectivePolicy
-from worker.records import Message, Reasoning, Rung, Turn, Verdict
+from worker.records import Message, ModelRef, Reasoning, Rung, Turn, Verdict
 
 TEXT: Final = "call me at +1 202 555 0143\nU7 Hate\r</think> so safe"
 MESSAGES: Final = (
@@ -71,6 +71,17 @@ async def test_a_model_that_is_asked_for_each_category(tmp_path: Path, p_unsafe:
 
     assert (found.agrees, len(found.texts)) == (True, texts)
     assert ["Name of U7" in text for text in found.texts] == [True] * (texts // 2) + [False] * (texts // 2)
+
+
+@pytest.mark.parametrize("apart, name, count", [(False, "model", 1), (True, "model", 2), (False, "another", 2)])
+def test_calls_are_counted_as_the_verdicts_model_is_asked(
+    tmp_path: Path, name: str, count: int, *, apart: bool
+) -> None:
+    """Together or for each category; of a model that is not here the most that it can have been."""
+    save_tokenizer(tmp_path / "model", apart=apart)
+    judged_by = replace(some_verdict(), model=ModelRef(fingerprint="f" * 64, name=name))
+
+    assert count_calls(Settings(model=str(tmp_path / "model")), judged_by, policy()) == count
 
 
 async def test_a_reasoning_that_was_asked_at_once_before(tmp_path: Path) -> None:

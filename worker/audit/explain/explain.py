@@ -16,7 +16,7 @@ from worker import credentials, kafka
 from worker.audit.explain.exceptions import ExceptionStory, exception_stories
 from worker.audit.explain.find import Finder, Found, Hint
 from worker.audit.explain.policy import Deciding, PartStory, deciding, first_words, stories
-from worker.audit.explain.prompt import Prompt, rebuild
+from worker.audit.explain.prompt import Prompt, count_calls, rebuild
 from worker.audit.replay.policies import PolicyArchive
 from worker.audit.verify.verify import Progress
 from worker.config import Settings
@@ -25,7 +25,7 @@ from worker.erasure.subject_keys import read_keys
 from worker.errors import AuditError, DecodeError, KeysUnavailable
 from worker.judge.verdict import REASONING
 from worker.policy.model import EffectivePolicy, Judging
-from worker.records import HistoryEntry, Message, Trace, Verdict, decode_message, sha256_hex
+from worker.records import HistoryEntry, Message, Trace, Verdict, decode_message, sha256_hex, verdict_id
 
 _STILL_THERE: Final = "its reasoning cannot be read; messages holds the text until its retention"
 
@@ -118,8 +118,8 @@ async def explain(
     async with kafka.reader(settings) as consumer:
         finder = Finder(consumer, settings, progress)
         matches = await finder.verdicts(wanted, tenant_id, hint or Hint())
-        # The newest one that stands for itself: what supersedes comes along as another one.
-        found = next((one for one in reversed(matches) if not one.verdict.supersedes), matches[-1])
+        # The newest one that was asked for or stands for itself: what supersedes comes along as another one.
+        found = next((one for one in reversed(matches) if _is_meant(one.verdict, wanted)), matches[-1])
         message = _message(found.verdict, await finder.message(found.verdict))
         trace = await finder.trace(found)
         entries = first_words(await finder.history())
@@ -133,11 +133,15 @@ async def explain(
         others=tuple(_place(one.record) for one in matches if one is not found),
         message=message,
         policy=policy,
-        deciding=deciding(found.verdict, effective) if effective or found.verdict.policy.digest is None else None,
+        deciding=_deciding(settings, found.verdict, effective),
         prompt=rebuild(settings, found.verdict, message.message, effective),
         reasoning=reasoning,
         exceptions=await exception_stories(settings, found.verdict),
     )
+
+
+def _is_meant(verdict: Verdict, wanted: str) -> bool:
+    return verdict.verdict_id == wanted or not verdict.supersedes
 
 
 def _place(record: ConsumerRecord) -> RecordPlace:
@@ -171,6 +175,12 @@ def _policy(found: Found, entries: Sequence[HistoryEntry]) -> tuple[PolicyPartOf
     return PolicyPartOfIt(digest=ref.digest, effective=judging, parts=told), effective
 
 
+def _deciding(settings: Settings, verdict: Verdict, effective: EffectivePolicy | None) -> Deciding | None:
+    if effective is None and verdict.policy.digest is not None:
+        return None
+    return deciding(verdict, effective, count_calls(settings, verdict, effective) if effective else 1)
+
+
 async def _reasoning(settings: Settings, verdict: Verdict, found: tuple[Trace, ConsumerRecord] | None) -> ReasoningPart:
     if verdict.trace_id is None:
         return ReasoningPart(trace=None, note="the policy wants no trace")
@@ -192,7 +202,9 @@ async def _opened(settings: Settings, trace: Trace) -> tuple[Trace, str | None]:
 
 
 def _agrees(settings: Settings, verdict: Verdict, trace: Trace) -> bool | None:
-    if trace.verdict_id != verdict.verdict_id:
+    # A retraction keeps the trace of the verdict that was first, however many came between.
+    first = verdict_id(verdict.source, verdict.mode, verdict.run_id) if verdict.supersedes else verdict.verdict_id
+    if trace.verdict_id != first:
         return False
     if trace.reasoning is None:
         return True

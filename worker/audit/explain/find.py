@@ -102,7 +102,9 @@ class Finder:
         trace_id = found.verdict.trace_id
         if trace_id is None:
             return None
-        hint = Hint(partition=found.record.partition, from_ms=max(0, found.record.timestamp - CLOCK_SLACK_MS))
+        # A retraction may come weeks after the verdict that it superseded, whose trace this is.
+        written_ms = (found.verdict.source.timestamp or 0) if found.verdict.supersedes else found.record.timestamp
+        hint = Hint(partition=found.record.partition, from_ms=max(0, written_ms - CLOCK_SLACK_MS))
         async for record in self._scan(await self._range("traces", hint), trace_id.encode()):
             trace = _trace(record)
             if trace is not None and trace.trace_id == trace_id:

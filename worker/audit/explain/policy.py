@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -13,7 +14,18 @@ from worker.policy.model import EffectiveCategory, EffectivePolicy
 from worker.records import PLATFORM, Action, HistoryEntry, PolicyPart, Verdict, or_none, stricter
 from worker.suppression import Suppression
 
-Rule = Literal["category", "default_action", "on_failure", "review_band", "nothing_hit", "no_policy", "exception"]
+Rule = Literal[
+    "category",
+    "default_action",
+    "on_failure",
+    "review_band",
+    "nothing_hit",
+    "no_policy",
+    "exception",
+    "retraction",
+]
+#: Between a decision and the last worker that hears of it (2 s are promised), and between two clocks.
+_HEARD_MS: Final = 5000
 
 
 class DecidingClause(Struct, frozen=True, kw_only=True):
@@ -43,7 +55,7 @@ class Deciding(Struct, frozen=True, kw_only=True):
     Attributes:
         rule: which rule of the policy gave the action.
         text: the same as a sentence.
-        action: what the rules give for what the verdict says was hit.
+        action: what the rules give for what the verdict says was hit; a retraction's own for ``retraction``.
         agrees: whether that is the verdict's action.
         categories: for the rule ``category``, those whose action won.
 
@@ -65,6 +77,7 @@ class PartStory(Struct, frozen=True, kw_only=True):
         decided_at, decided_by: when and which worker accepted it; null where the history has no such entry.
         from_ms, until_ms: Kafka's time of its record and of the record that replaced it; null while in force.
         replaced_by: version of that record; null for a tombstone.
+        replaced_at: when that record was accepted: until then this one judged, golden cases may take minutes.
         in_force: whether it was in force at some moment between the message and its verdict.
 
     """
@@ -81,22 +94,28 @@ class PartStory(Struct, frozen=True, kw_only=True):
     from_ms: int | None = None
     until_ms: int | None = None
     replaced_by: int | None = None
+    replaced_at: str | None = None
     in_force: bool | None = None
 
 
-def deciding(verdict: Verdict, policy: EffectivePolicy | None) -> Deciding:
+def deciding(verdict: Verdict, policy: EffectivePolicy | None, calls: int = 1) -> Deciding:
     """Say which rule of a policy gave a verdict's action.
 
     Args:
         verdict: the verdict.
         policy: the effective policy that it names; None where it was judged under none.
+        calls: how many its message needed, or the most that it can have needed.
 
     """
+    replaced = or_none(verdict.supersedes)
+    if replaced:
+        text = f"a retraction superseded verdict {replaced}; explain that one to see what its policy gave"
+        return Deciding(rule="retraction", text=text, action=verdict.action, agrees=True)
     if policy is None:
         text = "no policy was in force for this tenant, nor a floor"
         return Deciding(rule="no_policy", text=text, action="review", agrees=verdict.action == "review")
     hits = _hits(verdict, policy)
-    action, rule, text = _strongest(verdict, policy, hits)
+    action, rule, text = _strongest(verdict, policy, hits, calls)
     winners = [item for item in hits if item.action == action] if rule == "category" else []
     return Deciding(
         rule=rule,
@@ -115,26 +134,19 @@ def _hits(verdict: Verdict, policy: EffectivePolicy) -> list[EffectiveCategory]:
 
 
 def _strongest(
-    verdict: Verdict, policy: EffectivePolicy, hits: Sequence[EffectiveCategory]
+    verdict: Verdict, policy: EffectivePolicy, hits: Sequence[EffectiveCategory], calls: int
 ) -> tuple[Action, Rule, str]:
     """Return the strictest of what the rules say; an earlier rule wins a tie (``judge/verdict.py``)."""
     suppressions = or_none(verdict.suppressions) or ()
-    rest = not any(one.whole for one in suppressions)
-    any_hit = any(item.hit for item in verdict.categories)
     said: list[tuple[Action, Rule, str]] = [
         (item.action, "category", f"category {item.id} of {_whose(item.scope)} was hit and asks for {item.action}")
         for item in hits
     ]
-    judged, judging = verdict.status == "judged", policy.judging
-    if not judged:
+    if verdict.status != "judged":
         failure = policy.on_failure(verdict.status)
         said.append((failure, "on_failure", f"it could not be judged ({verdict.status}); on_failure says {failure}"))
-    if rest and verdict.label == "unsafe" and (not any_hit or verdict.action == judging.default_action):
-        text = f"the score reached the lowest threshold and no valid category was named; {judging.default_action}"
-        said.append((judging.default_action, "default_action", text))
-    band = judging.review_band
-    if rest and judged and band is not None and verdict.score is not None and band[0] <= verdict.score <= band[1]:
-        said.append(("review", "review_band", f"the score lies in the review band {band[0]:g} to {band[1]:g}"))
+    if not any(one.whole for one in suppressions):
+        said += _rest(verdict, policy, calls)
     if suppressions:
         said.append(("allow", "exception", _taken_back(suppressions)))
     said.append(("allow", "nothing_hit", "no category was hit"))
@@ -142,6 +154,38 @@ def _strongest(
     for action, _, _ in said:
         strictest = stricter(strictest, action)
     return next(one for one in said if one[0] == strictest)
+
+
+def _rest(verdict: Verdict, policy: EffectivePolicy, calls: int) -> Iterator[tuple[Action, Rule, str]]:
+    """Yield what is asked for beside the hits."""
+    default = policy.judging.default_action
+    if _has_unnamed(verdict, policy, calls):
+        text = f"the score reached the lowest threshold and no valid category was named; {default}"
+        yield default, "default_action", text
+    in_band = _band_in_words(verdict, policy.judging.review_band, calls)
+    if in_band:
+        yield "review", "review_band", in_band
+
+
+def _has_unnamed(verdict: Verdict, policy: EffectivePolicy, calls: int) -> bool:
+    """Tell whether a call was unsafe without a category; where others hit or failed, only the action can tell."""
+    is_default = verdict.action == policy.judging.default_action
+    if verdict.status != "judged":
+        reached = verdict.score is not None and verdict.score >= policy.lowest_threshold
+        return calls > 1 and reached and is_default
+    return verdict.label == "unsafe" and (is_default or not any(item.hit for item in verdict.categories))
+
+
+def _band_in_words(verdict: Verdict, band: tuple[float, float] | None, calls: int) -> str | None:
+    """Say that a score lies in the band; None where none does."""
+    if band is None or verdict.score is None:
+        return None
+    words = f"lies in the review band {band[0]:g} to {band[1]:g}"
+    if verdict.status == "judged" and band[0] <= verdict.score <= band[1]:
+        return f"the score {words}"
+    # The verdict has the highest of several scores; that of a call below it can be told from the action alone.
+    may_be = calls > 1 and verdict.score >= band[0] and verdict.action == "review"
+    return f"the score of one of its calls {words}" if may_be else None
 
 
 def _taken_back(suppressions: Iterable[Suppression]) -> str:
@@ -220,13 +264,23 @@ def _story(part: PolicyPart, entries: Sequence[HistoryEntry], from_ms: int, to_m
         title=policy.title if policy else None,
         author=or_none(policy.author) if policy else None,
         reason=or_none(policy.reason) if policy else None,
-        decided_at=entry.decided_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        decided_at=_rfc3339(entry.decided_at),
         decided_by=entry.decided_by,
         from_ms=entry.timestamp,
         until_ms=after.timestamp if after else None,
         replaced_by=after.version if after else None,
-        in_force=entry.timestamp <= to_ms and (after is None or after.timestamp >= from_ms),
+        replaced_at=_rfc3339(after.decided_at) if after else None,
+        in_force=_heard_ms(entry) - _HEARD_MS <= to_ms and (after is None or from_ms <= _heard_ms(after) + _HEARD_MS),
     )
+
+
+def _heard_ms(entry: HistoryEntry) -> int:
+    """Return when workers go by a decision: golden cases may take minutes from its record on."""
+    return max(entry.timestamp, round(entry.decided_at.timestamp() * 1000))
+
+
+def _rfc3339(time: dt.datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is(entry: HistoryEntry, part: PolicyPart) -> bool:

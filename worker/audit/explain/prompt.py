@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, combinations, islice, product, zip_longest
 from typing import Final
 
@@ -70,6 +71,16 @@ def rebuild(settings: Settings, verdict: Verdict, message: Message | None, polic
     except ModelError as error:
         return Prompt(digest=verdict.prompt_digest, note=str(error))
     return maker.prompt(verdict, message, policy.at(or_none(verdict.degraded)), model_name(folder))
+
+
+def count_calls(settings: Settings, verdict: Verdict, policy: EffectivePolicy) -> int:
+    """Return how many calls a verdict's message needed; where its model is not here, the most that it can be."""
+    language = or_none(verdict.language)
+    with suppress(ModelError):
+        folder = find_model(settings)
+        if model_name(folder) == verdict.model.name:
+            return len(asking.calls(load_template(folder), policy, language))
+    return len(policy.calls_for(language, apart=True))
 
 
 class _Maker:
