@@ -6,7 +6,8 @@ longer is, is counted apart: it says something about failures, not about the pol
 The **A/A control** is a sample that the replay judged twice, under the same policy and with the same
 model. Its flips are those of numerics: sums of floating-point numbers depend on what else is in the
 batch, so a model may answer otherwise the second time. Flips of the whole replay beyond that rate are
-those of policy (or of the model, where it is another one, or of what overload left out one of both times).
+those of policy, of the model or of what overload left out one of both times, each where it is another one;
+where none is, the original verdicts cannot be repeated.
 """
 
 from __future__ import annotations

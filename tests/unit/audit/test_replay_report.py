@@ -124,31 +124,41 @@ def test_a_terminal_is_not_moved(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_finding_names_its_cause() -> None:
-    """Flips beyond the control are the policy's, or also the model's or overload's where those were others."""
+    """Flips beyond the control are the policy's, the model's or overload's, each only where it was another one."""
 
-    def found(fingerprint: str, flips: int, control: int = 100, rung: str | None = None) -> str:
+    def found(fingerprint: str, flips: int, control: int = 100, rung: str | None = None, policy: str = "p2") -> str:
         comparer = Comparer()
         for offset in range(500):
-            comparer.add(
-                outcome(offset, rung=rung),
-                outcome(offset, "unsafe" if offset < flips else "safe", fingerprint=fingerprint),
-            )
+            label = "unsafe" if offset < flips else "safe"
+            after = outcome(offset, label, fingerprint=fingerprint, policy_digest=policy)
+            comparer.add(outcome(offset, rung=rung), after)
         for offset in range(control):
             comparer.add_control(outcome(offset), outcome(offset))
         return attribution(comparer.result())
 
+    beyond = "numerics alone do not explain the flips, "
     assert "numerics alone may explain the flips" in found("f1", 0)
-    assert found("f1", 100).endswith("numerics alone do not explain the flips, policy does")
-    assert found("f2", 100).endswith("numerics alone do not explain the flips, policy or model does")
-    assert found("f1", 100, rung="label_only").endswith(
-        "numerics alone do not explain the flips, policy or overload does"
-    )
+    assert found("f1", 100).endswith(beyond + "policy does")
+    assert found("f2", 100).endswith(beyond + "policy or model does")
+    assert found("f1", 100, rung="label_only").endswith(beyond + "policy or overload does")
     assert found("f2", 100, rung="hold").endswith("policy or model or overload does")
+    assert found("f2", 100, policy="p1").endswith(beyond + "model does")
+    assert found("f1", 100, rung="hold", policy="p1").endswith(beyond + "overload does")
+    same = found("f1", 100, policy="p1")
+    assert "policy and model are the same: the original verdicts cannot be repeated" in same
+    assert "policy does" not in same
     assert found("f1", 0, rung="label_only").endswith("numerics alone may explain the flips")
     assert "A/A control: none" in found("f1", 100, control=0)
+
+
+@pytest.mark.parametrize("policy, whose", [("p1", "of the model"), ("p2", "of policy and model together")])
+def test_another_model_is_named(policy: str, whose: str) -> None:
+    """Its flips are the policy's too only where that is another one; of nothing there is nothing to say."""
     comparer = Comparer()
-    comparer.add(outcome(0), outcome(0, fingerprint="f2"))
-    assert "another model" in models_in_words(comparer.result())
+    comparer.add(outcome(0), outcome(0, "unsafe", fingerprint="f2", policy_digest=policy))
+
+    assert models_in_words(comparer.result()).startswith("another model")
+    assert models_in_words(comparer.result()).endswith(f"flips are {whose}")
     assert models_in_words(Comparer().result()) == ""
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Final
 
 from worker.audit.comparison import Comparison
 from worker.audit.intervals import Interval
 from worker.audit.replay.report import ReplayReport
 from worker.replay_records import ReplayFilter
+
+#: What is left where neither policy nor model nor overload can have done it.
+_UNREPEATABLE: Final = (
+    "their policy and model are the same: the original verdicts cannot be repeated (other hardware or libraries, "
+    "or they were altered; 'rsafe audit verify' looks for that)"
+)
 
 
 def percent(found: Interval) -> str:
@@ -30,8 +37,13 @@ def attribution(comparison: Comparison) -> str:
     )
     if comparison.explained:
         return f"{seen}; {more}: numerics alone may explain the flips"
-    causes = ["policy"] + ["model"] * (not same_model(comparison)) + ["overload"] * (comparison.other_rung.flips > 0)
-    return f"{seen}; {more}: numerics alone do not explain the flips, {' or '.join(causes)} does"
+    told = f"{seen}; {more}: numerics alone do not explain the flips"
+    causes = [
+        *(["policy"] * (comparison.other_policy.flips > 0)),
+        *(["model"] * (not same_model(comparison))),
+        *(["overload"] * (comparison.other_rung.flips > 0)),
+    ]
+    return f"{told}, {' or '.join(causes)} does" if causes else f"{told}, and {_UNREPEATABLE}"
 
 
 def same_model(comparison: Comparison) -> bool:
@@ -47,7 +59,8 @@ def models_in_words(comparison: Comparison) -> str:
         return "the model is the one of the original verdicts, by its fingerprint"
     names = ", ".join(f"{name[:12]} ({count})" for name, count in sorted(comparison.models_before.items()))
     after = ", ".join(f"{name[:12]}" for name in sorted(comparison.models_after))
-    return f"another model: {after} now, originally {names}; flips are of policy and model together"
+    whose = "policy and model together" if comparison.other_policy.flips else "the model"
+    return f"another model: {after} now, originally {names}; flips are of {whose}"
 
 
 def counts_in_words(report: ReplayReport) -> list[str]:
