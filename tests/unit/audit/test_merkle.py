@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from pathlib import Path
-from typing import NamedTuple
+import io
+import os
+import shutil
+import subprocess
+from pathlib import Path, PosixPath
+from typing import Any, NamedTuple
 
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from worker.audit.verify.merkle import Segment, differences, leaf, root, seal, total
-from worker.audit.verify.seals import read_seals
+from worker.audit.verify.seals import appending, read_seals
 from worker.errors import AuditError, UsageError
 from worker.records import encode, sha256_hex
 
@@ -113,6 +119,8 @@ def test_a_seal_file_is_a_chain(tmp_path: Path) -> None:
     write(path, first, second)
 
     assert read_seals(path) == ([first, second], sha256_hex(encode(second)))
+    late = read_seals(path, {TopicPartition(second.topic, second.partition): first.end})
+    assert late == ([second], sha256_hex(encode(second)))
     for lines in ([replace(first, end=3), second], [second], [second, first]):
         write(path, *lines)
         with pytest.raises(AuditError, match=r"line [12] of .* does not follow"):
@@ -126,6 +134,67 @@ def test_half_a_line_at_the_end_was_never_sealed(tmp_path: Path) -> None:
     path.write_bytes(encode(first) + b"\n" + encode(first)[:40])
 
     assert read_seals(path) == ([first], sha256_hex(encode(first)))
+
+
+class OnlyAppended(io.BufferedRandom):
+    """A file that only takes what is new, as after ``chattr +a``: Linux refuses to cut it even to its own size."""
+
+    def truncate(self, pos: int | None = None, /) -> int:
+        """Refuse."""
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), pos)
+
+
+class AppendOnly(PosixPath):
+    """A path of such a file."""
+
+    def open(self, mode: str = "r", *_: Any, **__: Any) -> Any:
+        """Open the file."""
+        return OnlyAppended(io.FileIO(self, mode)) if "a" in mode else super().open(mode)
+
+
+def test_a_whole_file_is_only_appended_to(tmp_path: Path) -> None:
+    """Nothing is cut where every line is whole; where one is not and cannot be cut, the cure is named."""
+    path = AppendOnly(tmp_path / "seals.jsonl")
+    for line in (b"one\n", b"two\n"):
+        with appending(path) as file:
+            file.write(line)
+
+    assert path.read_bytes() == b"one\ntwo\n"
+    with appending(path) as file:
+        file.write(b"half a li")
+    with pytest.raises(AuditError, match=r"half a line .*Operation not permitted.* another file"), appending(path):
+        pass
+    assert path.read_bytes() == b"one\ntwo\nhalf a li"
+
+
+@pytest.mark.parametrize("before", [b"", b"one\n", b"x" * 100_000 + b"\n"])
+@pytest.mark.parametrize("half", [b"", b"{", b"y" * 200_000])
+def test_half_a_line_is_cut_before_the_next_one(tmp_path: Path, before: bytes, half: bytes) -> None:
+    """However long it is and whatever stands before it."""
+    path = tmp_path / "seals.jsonl"
+    path.write_bytes(before + half)
+    with appending(path) as file:
+        file.write(b"next\n")
+
+    assert path.read_bytes() == before + b"next\n"
+
+
+def test_a_file_that_the_system_lets_grow_alone_is_sealed_to(tmp_path: Path) -> None:
+    """The real thing, where the file system and the user allow ``chattr +a``."""
+    path = tmp_path / "seals.jsonl"
+    path.write_bytes(b"one\n")
+    chattr = shutil.which("chattr")
+    if chattr is None or subprocess.run([chattr, "+a", path], capture_output=True, check=False).returncode:
+        pytest.skip("chattr +a is not possible here: it takes root, and a file system that knows it")
+    try:
+        with appending(path) as file:
+            file.write(b"two\n")
+        with pytest.raises(PermissionError), path.open("r+b"):
+            pass
+    finally:
+        subprocess.run([chattr, "-a", path], check=True)
+
+    assert path.read_bytes() == b"one\ntwo\n"
 
 
 def test_a_line_that_is_no_seal_is_named(tmp_path: Path) -> None:

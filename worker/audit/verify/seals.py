@@ -8,6 +8,7 @@ and the file can change both; on a disk or in a store that only takes what is ne
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from worker.records import encode, sha256_hex
 from worker.stream.ledger import OUTCOME_TOPICS
 
 _SEGMENT: Final = msgspec.json.Decoder(Segment)
+_BLOCK_BYTES: Final = 65_536
 
 
 class Sealed(Struct, frozen=True, kw_only=True):
@@ -46,60 +48,111 @@ class Checked(Struct, frozen=True, kw_only=True):
     records: int
 
 
-def read_seals(path: Path) -> tuple[list[Segment], str]:
+def read_seals(path: Path, starts: Mapping[TopicPartition, int] | None = None) -> tuple[list[Segment], str]:
     """Read a seal file; return its segments and the digest of its last line.
+
+    Args:
+        path: the file.
+        starts: for each partition the offset from which on segments are wanted; the others are not kept.
 
     Raises:
         UsageError: there is no such file.
         AuditError: a line is no seal, or does not follow from the one before.
 
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        text = f"the seal file {path} cannot be read ({error.strerror}); 'rsafe audit seal' writes one"
-        raise UsageError(text) from None
     segments, head = [], ""
-    for number, line in enumerate(raw[: _whole_bytes(raw)].splitlines(), 1):
-        try:
-            segment = _SEGMENT.decode(line)
-        except UNREADABLE:
-            raise AuditError(_broken(path, number, "is no seal")) from None
-        if segment.previous != head:
-            raise AuditError(_broken(path, number, "does not follow from the line before"))
-        segments.append(segment)
-        head = sha256_hex(line)
+    for segment, digest in sealed_lines(path):
+        if starts is None or segment.end > starts.get(TopicPartition(segment.topic, segment.partition), segment.end):
+            segments.append(segment)
+        head = digest
     return segments, head
 
 
-def _whole_bytes(raw: bytes) -> int:
-    """Return where the last whole line ends: a writer that was killed may have left half a line."""
-    return raw.rfind(b"\n") + 1
+def sealed_lines(path: Path) -> Iterator[tuple[Segment, str]]:
+    """Yield each segment of a seal file and the digest of its line; one line is in memory at a time.
+
+    Raises:
+        UsageError: there is no such file.
+        AuditError: a line is no seal, or does not follow from the one before.
+
+    """
+    head = ""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                # A writer that was killed may have left half a line.
+                if line.endswith(b"\n"):
+                    segment, head = _follows(path, number, line.rstrip(b"\r\n"), head)
+                    yield segment, head
+    except OSError as error:
+        text = f"the seal file {path} cannot be read ({error.strerror}); 'rsafe audit seal' writes one"
+        raise UsageError(text) from None
+
+
+def _follows(path: Path, number: int, line: bytes, head: str) -> tuple[Segment, str]:
+    """Return a line's segment and digest, if it follows from the line whose digest is ``head``."""
+    try:
+        segment = _SEGMENT.decode(line)
+    except UNREADABLE:
+        raise AuditError(_broken(path, number, "is no seal")) from None
+    if segment.previous != head:
+        raise AuditError(_broken(path, number, "does not follow from the line before"))
+    return segment, sha256_hex(line)
 
 
 def _broken(path: Path, number: int, what: str) -> str:
     return f"line {number} of {path} {what}: the file was changed; take the copy that is kept elsewhere"
 
 
+def _whole_bytes(file: BinaryIO, size: int) -> int:
+    """Return where the last whole line of a file ends, read from its end."""
+    end = size
+    while end > 0:
+        start = max(0, end - _BLOCK_BYTES)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO]:
+def appending(path: Path) -> Iterator[BinaryIO]:
     """Open a seal file for appending, alone, without the half line that a killed writer left.
 
+    A file that only takes what is new (``chattr +a``) refuses any cut, so it is cut only for a half line.
+
     Raises:
-        AuditError: somebody else is writing to it.
+        AuditError: somebody else is writing to it, or half a line cannot be cut off.
+        OSError: it cannot be written.
 
     """
-    with path.open("ab") as file:
+    with path.open("a+b") as file:
         hold(file, AuditError(f"another 'rsafe audit seal' is writing to {path}; wait for it"))
-        file.truncate(_whole_bytes(path.read_bytes()))
+        size = file.seek(0, os.SEEK_END)
+        whole = _whole_bytes(file, size)
+        if whole < size:
+            _cut(path, file, whole)
         yield file
+
+
+def _cut(path: Path, file: BinaryIO, size: int) -> None:
+    try:
+        file.truncate(size)
+    except OSError as error:
+        text = (
+            f"{path} ends in half a line that a killed writer left, and it cannot be cut off ({error.strerror}); "
+            "have it cut, or go on in another file: this one still proves what it has"
+        )
+        raise AuditError(text) from None
 
 
 async def seal_outcomes(settings: Settings, path: Path) -> Sealed:
     """Seal what is new in the topics of outcomes, and append it to a file.
 
     Raises:
-        AuditError: the file was changed, or somebody else is writing to it.
+        AuditError: the file was changed, somebody else is writing to it, or half a line cannot be cut off.
         OSError: the file cannot be written.
         CorruptPartition: a batch cannot be read.
         BrokerAway: nobody answers.
@@ -108,9 +161,10 @@ async def seal_outcomes(settings: Settings, path: Path) -> Sealed:
     """
     made: list[Segment] = []
     async with kafka.reader(settings) as consumer:
-        with _locked(path) as file:
-            before, head = read_seals(path)
-            ends = {(one.topic, one.partition): one.end for one in before}
+        with appending(path) as file:
+            ends, head = {}, ""
+            for one, digest in sealed_lines(path):
+                ends[one.topic, one.partition], head = one.end, digest
             for partition, (first, end) in (await _logs(consumer, settings)).items():
                 start = max(first, ends.get((partition.topic, partition.partition), first))
                 async for at, leaves in _segments(consumer, settings, partition, start, end):
@@ -137,7 +191,7 @@ async def check_seals(settings: Settings, path: Path, starts: Mapping[TopicParti
         BrokerAway: nobody answers.
 
     """
-    segments, _ = read_seals(path)
+    segments, _ = read_seals(path, starts)
     found: list[Fault] = []
     records = 0
     async with kafka.reader(settings) as consumer:
