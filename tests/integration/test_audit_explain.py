@@ -152,10 +152,16 @@ async def test_a_keyed_digest_is_compared_by_who_has_the_key(settings: Settings)
         await send(settings, [message(1, "buy this")])
         await until_verdicts(settings, 1)
     found, blind = await explain(keyed, "m1", "acme"), await explain(settings, "m1", "acme")
+    other = await explain(
+        structs.replace(settings, digest_key=Secret("the key after it was changed, long")), "m1", "acme"
+    )
 
     assert (found.verdict.digest_method, found.prompt.agrees, found.reasoning.agrees) == ("hmac-sha256", True, True)
     assert blind.prompt.note == "the digest is keyed; set digest_key to compare it"
     assert (blind.prompt.agrees, blind.reasoning.agrees) == (None, None)
+    assert (other.prompt.agrees, other.reasoning.agrees) == (False, False)
+    assert "set the digest_key that it was made under" in (other.prompt.note or "")
+    assert "set the digest_key that it was made under" in (other.reasoning.note or "")
 
 
 async def test_a_retraction_is_explained_however_late_it_came(

@@ -13,7 +13,10 @@ from worker import content_digest, dead_letter
 from worker.audit.verify.coverage import Place
 from worker.audit.verify.facts import Reading, input_of, read_dead_letter, read_verdict, trace_altered
 from worker.dead_letter import Failure, Headers
+from worker.digests import Digests
+from worker.judge.verdict import REASONING
 from worker.records import Source, sha256_hex, verdict_id
+from worker.secret import Secret
 
 MESSAGES: Final = "t.messages"
 NOW: Final = dt.datetime(2026, 5, 1, tzinfo=dt.UTC)
@@ -159,6 +162,18 @@ def test_a_refused_policy_is_nobodys_outcome() -> None:
     assert read_dead_letter(Record(b"{}"), MESSAGES).altered is not None
 
 
+def test_a_keyed_digest_that_does_not_fit_may_be_of_another_key() -> None:
+    """Nothing in the record says which key it was, so the reason names both; without a key nothing can be said."""
+    old, new = (Digests(Secret(letter * 40)) for letter in "ab")
+    digest = old.of_text(REASONING, "because")
+    record = Record(
+        json.dumps({"reasoning": "because", "reasoning_digest": digest, "digest_method": old.method}).encode()
+    )
+
+    assert [trace_altered(record, one) for one in (old, Digests())] == [None, None]
+    assert trace_altered(record, new) == "reasoning does not fit reasoning_digest, or another digest_key made that"
+
+
 def test_a_trace_fits_its_digest() -> None:
     """A redacted one keeps the digest alone, and a tombstone says nothing."""
 
@@ -168,7 +183,7 @@ def test_a_trace_fits_its_digest() -> None:
     assert trace_altered(trace("because", sha256_hex(b"because"))) is None
     assert trace_altered(trace(None, sha256_hex(b"because"))) is None
     assert trace_altered(Record(None)) is None
-    assert trace_altered(trace("because not", sha256_hex(b"because"))) is not None
+    assert trace_altered(trace("because not", sha256_hex(b"because"))) == "reasoning does not fit reasoning_digest"
     assert trace_altered(Record(b"{}")) is not None
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, structs
 from tests.support.streaming import record
 from worker import credentials
 from worker.audit.erasing.erase import NOT_COVERED, Plan
-from worker.audit.verify.facts import read_dead_letter, trace_altered
+from worker.audit.verify.facts import KEYED_MISFIT, read_dead_letter, trace_altered
 from worker.commands.audit_erase import plan_lines
 from worker.config import Settings
 from worker.config_load import load
@@ -136,7 +136,7 @@ def test_integrity_of_keyed_and_sealed_traces() -> None:
     bad = record(0, encode(trace("because", KEYED)).replace(b"because", b"becausE"))
 
     assert [trace_altered(good, KEYED), trace_altered(good)] == [None, None]
-    assert [trace_altered(bad, KEYED), trace_altered(bad)] == ["reasoning does not fit reasoning_digest", None]
+    assert [trace_altered(bad, KEYED), trace_altered(bad)] == [KEYED_MISFIT, None]
     assert trace_altered(record(0, encode(sealed_trace(trace("because", KEYED), new_key()))), KEYED) is None
 
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from aiokafka import ConsumerRecord
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from worker import credentials, kafka
 from worker.audit.explain.exceptions import ExceptionStory, exception_stories
 from worker.audit.explain.find import Finder, Found, Hint
 from worker.audit.explain.policy import Deciding, PartStory, deciding, first_words, stories
-from worker.audit.explain.prompt import Prompt, count_calls, rebuild
+from worker.audit.explain.prompt import OTHER_KEY, Prompt, count_calls, rebuild
 from worker.audit.replay.policies import PolicyArchive
 from worker.audit.verify.verify import Progress
 from worker.config import Settings
@@ -189,6 +189,8 @@ async def _reasoning(settings: Settings, verdict: Verdict, found: tuple[Trace, C
     trace, erased = await _opened(settings, found[0])
     agrees = None if erased else _agrees(settings, verdict, trace)
     note = None if trace.level == "full" else "the policy keeps no text of the reasoning"
+    if agrees is False and trace.digest_method is not UNSET:
+        note = f"its digest is keyed: {OTHER_KEY}"
     return ReasoningPart(trace=trace, place=_place(found[1]), agrees=agrees, note=note, erased=erased)
 
 

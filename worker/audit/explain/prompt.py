@@ -31,6 +31,8 @@ _ASKED: Final[dict[str, tuple[Asked, ...]]] = {"never": ((False,),), "when_unsur
 _ALWAYS: Final[tuple[Asked, ...]] = ((True,), (False, True))
 #: So many ways to have asked are tried: with many calls that reason when unsure there are more than anyone waits for.
 _TRIES: Final = 4096
+#: What to do where a keyed digest differs, since no record says which key made it.
+OTHER_KEY: Final = "set the digest_key that it was made under, if it was another one"
 
 
 class Prompt(Struct, frozen=True, kw_only=True):
@@ -107,6 +109,8 @@ class _Maker:
             return self._built(verdict, *tried, model, agrees=None, note=note)
         other = f"; the verdict is of {verdict.model.name}" if verdict.model.name != model else ""
         note = f"built with the template and tokenizer of {model}{other}; name its model's folder"
+        if verdict.digest_method is not UNSET:
+            note = f"{note}, or {OTHER_KEY}"
         return self._built(verdict, *tried, model, agrees=False, note=note)
 
     def _built(

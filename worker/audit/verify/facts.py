@@ -23,6 +23,10 @@ _ID_DIGITS: Final = 32
 #: What may follow where nothing is hit: inside a review band it is ``review``.
 _SAFE_ACTIONS: Final = frozenset({"allow", "review"})
 
+#: Why a trace is not what it was: its text and its digest, plain or keyed.
+MISFIT: Final = "reasoning does not fit reasoning_digest"
+KEYED_MISFIT: Final = f"{MISFIT}, or another digest_key made that"
+
 
 class _Ids(Struct, frozen=True, kw_only=True, gc=False):
     """The fields of a message that a verdict repeats."""
@@ -222,6 +226,7 @@ def trace_altered(record: Any, digests: Digests = PLAIN) -> str | None:
     if thought.reasoning is None:
         return None
     plain, method = sha256_hex(thought.reasoning.encode()), thought.digest_method
-    if digests.agree(REASONING, thought.reasoning_digest, plain, method) is False:
-        return "reasoning does not fit reasoning_digest"
-    return None
+    if digests.agree(REASONING, thought.reasoning_digest, plain, method) is not False:
+        return None
+    # A record does not say which key it was, and a key may be changed (README).
+    return MISFIT if method is UNSET else KEYED_MISFIT
