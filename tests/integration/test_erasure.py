@@ -21,6 +21,7 @@ from tests.support.erasing import (
     QuotingJudge,
     at_least,
     compacted,
+    judged,
     make_sealing_topics,
     poison_by,
     sealing_settings,
@@ -66,15 +67,6 @@ async def settings(broker: KafkaAddress, topic_prefix: str, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     await make_sealing_topics(chosen)
     return chosen
-
-
-async def judged(settings: Settings, values: list[bytes], letters: int = 0) -> None:
-    """Have a data plane judge values, some of which are poison."""
-    verdicts, before = await count(settings, "verdicts"), await count(settings, "dead-letters")
-    async with running(settings, QuotingJudge()):
-        await send(settings, values)
-        await until_verdicts(settings, verdicts + len(values) - letters)
-        await wait_until(lambda: at_least(settings, "dead-letters", before + letters), what="the dead letters")
 
 
 async def erase(settings: Settings, *arguments: str) -> dict[str, Any]:

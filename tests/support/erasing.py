@@ -12,7 +12,16 @@ import msgspec
 from aiokafka.admin import NewTopic
 
 from tests.support import policy_topics
-from tests.support.dataplane import make_topics, producer, read_all, settings_for
+from tests.support.dataplane import (
+    count,
+    make_topics,
+    producer,
+    read_all,
+    running,
+    send,
+    settings_for,
+    until_verdicts,
+)
 from tests.support.waiting import wait_until
 from worker import credentials
 from worker.config import Settings
@@ -71,6 +80,15 @@ def written_by(author: str, number: int, tag: str = "") -> bytes:
 def poison_by(author: str) -> bytes:
     """Return what is no message, with that author's words."""
     return json.dumps({"tenant_id": TENANT, "author_id": author, "text": [WORDS[author]]}).encode()
+
+
+async def judged(settings: Settings, values: list[bytes], letters: int = 0) -> None:
+    """Have a data plane judge values, some of which are poison."""
+    verdicts, before = await count(settings, "verdicts"), await count(settings, "dead-letters")
+    async with running(settings, QuotingJudge()):
+        await send(settings, values)
+        await until_verdicts(settings, verdicts + len(values) - letters)
+        await wait_until(lambda: at_least(settings, "dead-letters", before + letters), what="the dead letters")
 
 
 async def topics_with(settings: Settings, words: str) -> set[str]:

@@ -13,12 +13,15 @@ from msgspec import Struct
 from worker import kafka
 from worker.config import Settings
 from worker.erasure.records import Erasure, SubjectKey
+from worker.erasure.subjects import Names
 from worker.errors import ConfigError, KeysUnavailable, RecordError, StreamError
 from worker.records import decode, encode
 from worker.sealing import Sealed, SealingKey, Unsealable, of_text, unseal
 
 KEYS: Final = "subject-keys"
 ERASURES: Final = "erasures"
+#: Keys that are looked at for another ``digest_key``: the first one there is, and so many of the last.
+_LAST_KEYS: Final = 100
 _LOST: Final = "sealed, and its key is not in subject-keys: erased by a tombstone, or lost"
 
 
@@ -100,6 +103,29 @@ async def read_keys(settings: Settings, wanted: Collection[str]) -> dict[str, Kn
             if known is not None and known.id in wanted:
                 found[known.id] = known
     return found
+
+
+async def verify_keys(consumer: Any, settings: Settings, names: Names) -> bool:
+    """Look at the first key and the last ones, and tell whether there are any.
+
+    Who has another ``digest_key`` would hide keys from erasure, and find nobody's.
+
+    Raises:
+        WrongDigestKey: the keys that are there were named under another one.
+        StreamError: they cannot be read.
+        ConfigError: the topic is not one of ours, or this login may not read it.
+
+    """
+    one = await kafka.only_partition(consumer, settings.topic(KEYS))
+    first, end = (await kafka.bounds(consumer, [one]))[one]
+    consumer.assign([one])
+    seen = 0
+    for start, stop in {(first, min(first + 1, end)), (max(first, end - _LAST_KEYS), end)}:
+        consumer.seek(one, start)
+        async for record in kafka.read(consumer, one, stop, settings.kafka_timeout_s):
+            names.verify((record.key or b"").decode("utf-8", "replace"))
+            seen += 1
+    return seen > 0
 
 
 async def read_erasures(settings: Settings) -> AsyncIterator[tuple[Erasure, int]]:

@@ -106,5 +106,8 @@ class Names:
 
         """
         if not name.startswith(f"{self.check}."):
-            text = "digest_key is not the one that subject-keys was begun with: erasing would miss keys; set that one"
+            text = (
+                "digest_key is not the one that subject-keys and erasures were begun with: holds would hold nobody,"
+                " erasing would miss keys; set that one"
+            )
             raise WrongDigestKey(text)

@@ -19,7 +19,7 @@ from worker import kafka
 from worker.backoff import Backoff
 from worker.config import Settings
 from worker.digests import Digests
-from worker.erasure.subject_keys import ERASURES, KEYS, erasure_of, row_of, unavailable
+from worker.erasure.subject_keys import ERASURES, KEYS, erasure_of, row_of, unavailable, verify_keys
 from worker.erasure.subjects import Names, Subject
 from worker.errors import ConfigError, StreamError, WorkerError, WrongDigestKey
 from worker.kafka_errors import translated
@@ -28,8 +28,6 @@ from worker.stream.delivery import Delivery
 from worker.stream.tasks import Fail, spawn
 from worker.stream.work import Row
 
-#: Keys that are looked at for another ``digest_key``: the first one there is, and so many of the last.
-_LAST_KEYS: Final = 100
 _CLOSE_S: Final = 2.0
 #: A key that takes longer says that publishing keys does not work.
 _PATIENCE_S: Final = 10.0
@@ -164,7 +162,7 @@ class Sealer:
         while True:
             try:
                 async with kafka.reader(self._settings, close_s=_CLOSE_S) as consumer:
-                    await self._check_keys(consumer)
+                    await verify_keys(consumer, self._settings, self._names)
                     await self._catch_up(consumer)
                     backoff.reset()
                     await self._listen(consumer)
@@ -173,16 +171,6 @@ class Sealer:
             except (StreamError, ConfigError) as error:
                 self._reading = str(unavailable(self._settings, error))
                 await backoff.wait()
-
-    async def _check_keys(self, consumer: Any) -> None:
-        """Look at the first key and the last ones: a worker with another ``digest_key`` would hide its from erasure."""
-        one = await kafka.only_partition(consumer, self._settings.topic(KEYS))
-        first, end = (await kafka.bounds(consumer, [one]))[one]
-        consumer.assign([one])
-        for start, stop in {(first, min(first + 1, end)), (max(first, end - _LAST_KEYS), end)}:
-            consumer.seek(one, start)
-            async for record in kafka.read(consumer, one, stop, self._settings.kafka_timeout_s):
-                self._names.verify((record.key or b"").decode("utf-8", "replace"))
 
     async def _catch_up(self, consumer: Any) -> None:
         one = await kafka.only_partition(consumer, self._settings.topic(ERASURES))

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from worker import credentials
-from worker.audit.erasing.holds import Request, append, record_of, refuse_held, write
+from worker.audit.erasing.holds import Request, append, record_of, refuse_held, verify_names, write
 from worker.audit.erasing.scan import Bound, Counted, bound, count
 from worker.config import Settings
 from worker.erasure.records import Erasure, SubjectKey
@@ -70,12 +70,13 @@ async def plan(settings: Settings, request: Request, *, counting: bool) -> Plan:
 
     Raises:
         LegalHold: the subject must not be erased.
-        WrongDigestKey: the keys that are there were named under another ``digest_key``.
+        WrongDigestKey: what is there was named under another ``digest_key``.
         KeysUnavailable: keys or holds cannot be read.
         StreamError: Kafka is away, or a topic is missing.
 
     """
     name = record_of(settings, request, "begun").subject
+    await verify_names(settings)
     await refuse_held(settings, name)
     known = await _keys_of(settings, name)
     counted = await count(settings, request.subject, {one.id for one in known}) if counting else None
@@ -96,7 +97,7 @@ async def erase(settings: Settings, request: Request, *, counting: bool) -> Eras
 
     Raises:
         LegalHold: the subject must not be erased; nothing was.
-        WrongDigestKey: the keys that are there were named under another ``digest_key``; nothing was erased.
+        WrongDigestKey: what is there was named under another ``digest_key``; nothing was erased.
         KeysUnavailable: keys or holds cannot be read or written; run it again.
         StreamError: Kafka is away, or a topic is missing; run it again.
 

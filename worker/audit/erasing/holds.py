@@ -11,9 +11,9 @@ from msgspec import Struct
 from worker import credentials, kafka
 from worker.config import Settings
 from worker.erasure.records import Erasure, ErasureState
-from worker.erasure.subject_keys import ERASURES, read_erasures, unavailable
+from worker.erasure.subject_keys import ERASURES, read_erasures, unavailable, verify_keys
 from worker.erasure.subjects import Names, Subject
-from worker.errors import ConfigError, LegalHold, StreamError, UsageError
+from worker.errors import ConfigError, LegalHold, StreamError, UsageError, WrongDigestKey
 from worker.records import encode
 
 
@@ -29,11 +29,13 @@ async def put_hold(settings: Settings, request: Request) -> Erasure:
     """Put a subject under a hold; one that is under one gets the new reason.
 
     Raises:
-        KeysUnavailable: ``erasures`` cannot be written.
+        WrongDigestKey: what is there was named under another ``digest_key``, so this would hold nobody.
+        KeysUnavailable: keys or ``erasures`` cannot be read, or not written.
         ConfigError: there is no ``digest_key`` that can be used.
 
     """
     held = record_of(settings, request, "held")
+    await verify_names(settings)
     await append(settings, held)
     return held
 
@@ -41,14 +43,18 @@ async def put_hold(settings: Settings, request: Request) -> Erasure:
 async def delete_hold(settings: Settings, request: Request) -> Erasure:
     """Release a subject from its hold.
 
+    One that was put under another ``digest_key`` is released under that one.
+
     Raises:
         UsageError: it is under none.
+        WrongDigestKey: nor can it be, since what is there was named under another ``digest_key``.
         KeysUnavailable: ``erasures`` cannot be read or written.
         ConfigError: there is no ``digest_key`` that can be used.
 
     """
     released = record_of(settings, request, "released")
     if released.subject not in await holds(settings):
+        await verify_names(settings)
         text = f"this {request.subject.kind} is under no hold; 'rsafe audit hold list' shows who is"
         raise UsageError(text)
     await append(settings, released)
@@ -69,6 +75,37 @@ async def holds(settings: Settings) -> dict[str, Erasure]:
         elif erasure.state == "released":
             found.pop(erasure.subject, None)
     return found
+
+
+async def verify_names(settings: Settings) -> None:
+    """Return if ``subject-keys`` and ``erasures`` have names of this ``digest_key``; others would be foreign to them.
+
+    Holds count only while there is no key: one under a key that was mistyped cannot always be released, and
+    would stop everybody for ever.
+
+    Raises:
+        WrongDigestKey: they have names of another one.
+        KeysUnavailable: they cannot be read.
+        ConfigError: there is no ``digest_key`` that can be used.
+
+    """
+    names = Names(credentials.digests(settings))
+    has_keys = await _has_keys(settings, names)
+    async for erasure, _ in read_erasures(settings):
+        if erasure.state == "begun":
+            names.verify(erasure.subject)
+    for subject in () if has_keys else await holds(settings):
+        names.verify(subject)
+
+
+async def _has_keys(settings: Settings, names: Names) -> bool:
+    try:
+        async with kafka.reader(settings) as consumer:
+            return await verify_keys(consumer, settings, names)
+    except WrongDigestKey:
+        raise
+    except (StreamError, ConfigError) as error:
+        raise unavailable(settings, error) from error
 
 
 async def refuse_held(settings: Settings, name: str) -> None:

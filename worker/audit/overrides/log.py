@@ -53,6 +53,7 @@ async def override(settings: Settings, verdict_id: str, ruling: Ruling, hint: Hi
     Raises:
         UsageError: the parts of the decision do not fit each other, its words are the message's, or they are
             about somebody who was erased.
+        WrongDigestKey: the words would be sealed where no erasure finds the key; nothing was written.
         KeysUnavailable: the words cannot be sealed, so nothing was written.
         AuditError: there is no such verdict.
         PublishFailed: no acknowledgement came; look with ``rsafe audit overrides`` before trying again.

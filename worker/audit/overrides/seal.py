@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from worker import credentials
-from worker.audit.erasing.holds import write
+from worker.audit.erasing.holds import verify_names, write
 from worker.config import Settings
 from worker.erasure.sealed_words import sealed_override
 from worker.erasure.subject_keys import KEYS, read_erasures, row_of
@@ -27,13 +27,15 @@ async def sealed_for(settings: Settings, made: Override, message: Message | None
 
     Raises:
         UsageError: the subject was erased after the message was sent.
-        KeysUnavailable: the key cannot be published.
+        WrongDigestKey: what is there was named under another ``digest_key``, so no erasure would find the key.
+        KeysUnavailable: keys or erasures cannot be read, or the key not published.
         ConfigError: there is no ``digest_key`` that can be used.
 
     """
     names = Names(credentials.digests(settings))
     subject = _subject(made, message)
     name = names.name(subject)
+    await verify_names(settings)
     async for erasure, at_ms in read_erasures(settings):
         if erasure.state == "begun" and erasure.subject == name and (made.source.timestamp or 0) <= at_ms:
             text = f"the {subject.kind} was erased on {erasure.at.date()}; leave out --reason and --text"
