@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from aiokafka.structs import RecordMetadata
 from msgspec import structs
 
 from tests.conftest import KafkaAddress
-from tests.support.dataplane import count
-from tests.support.erasing import TENANT, judged, make_sealing_topics, sealing_settings, written_by
+from tests.support.dataplane import count, running, send, until_verdicts
+from tests.support.erasing import (
+    TENANT,
+    WORDS,
+    QuotingJudge,
+    at_least,
+    judged,
+    make_sealing_topics,
+    poison_by,
+    sealing_settings,
+    secrets_of,
+    written_by,
+)
+from tests.support.waiting import wait_until
+from worker.audit.erasing import erase as erasing
+from worker.audit.erasing import scan
 from worker.audit.erasing.erase import erase
 from worker.audit.erasing.holds import Request, append, delete_hold, holds, put_hold, record_of
 from worker.audit.explain.explain import explain
@@ -17,9 +32,11 @@ from worker.audit.explain.find import Hint
 from worker.audit.overrides.log import override
 from worker.audit.overrides.overrides import Ruling
 from worker.config import Settings
+from worker.dlq.topic import letters
+from worker.erasure.records import Erasure
 from worker.erasure.subject_keys import ERASURES, KEYS
 from worker.erasure.subjects import Subject
-from worker.errors import WrongDigestKey
+from worker.errors import LegalHold, WrongDigestKey
 from worker.secret import Secret
 
 pytestmark = pytest.mark.broker
@@ -89,3 +106,64 @@ async def test_an_older_hold_under_another_digest_key_stops_nobody(settings: Set
     await delete_hold(settings, ALICE)
 
     assert (await erase(settings, ALICE, counting=False)).keys == 1
+
+
+async def test_a_hold_that_comes_while_an_erasure_counts_keeps_every_word(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure ends before it begins."""
+
+    async def held_meanwhile(*arguments: Any) -> Any:
+        await put_hold(settings, ALICE)
+        return await scan.count(*arguments)
+
+    monkeypatch.setattr(erasing, "count", held_meanwhile)
+    await judged(settings, [written_by("alice", 1)])
+    with pytest.raises(LegalHold, match="nothing is erased"):
+        await erase(settings, ALICE, counting=True)
+
+    assert await count(settings, ERASURES) == 1
+    assert len(await secrets_of(settings, "alice")) == 1
+
+
+async def test_a_beginning_that_stands_under_a_hold_erases_nothing(settings: Settings) -> None:
+    """Words of messages from before it are sealed as ever, dead letters too, and decisions about them are taken."""
+    await judged(settings, [written_by("alice", 1)])
+    await send(settings, [written_by("alice", 2), poison_by("alice")])
+    await put_hold(settings, ALICE)
+    await append(settings, record_of(settings, ALICE, "begun"))
+    async with running(settings, QuotingJudge()):
+        await until_verdicts(settings, 2)
+        await wait_until(lambda: at_least(settings, "dead-letters", 1), what="the dead letter")
+    found = await explain(settings, "alice-2", TENANT)
+    await override(settings, found.verdict.verdict_id, UPHELD, Hint())
+
+    assert found.reasoning.trace is not None
+    assert WORDS["alice"] in (found.reasoning.trace.reasoning or "")
+    assert [one.value for one in await letters(settings)] == [poison_by("alice")]
+
+
+async def test_a_hold_that_comes_after_the_beginning_stops_the_rest(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that are there stay, and what was in flight is sealed as ever; erased again after the hold, it is gone."""
+    await judged(settings, [written_by("alice", 1)])
+    await send(settings, [written_by("alice", 2)])
+
+    async def held_then(settings: Settings, record: Erasure) -> RecordMetadata:
+        place = await append(settings, record)
+        await put_hold(settings, ALICE)
+        return place
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasing, "append", held_then)
+        with pytest.raises(LegalHold, match="nothing more is erased"):
+            await erase(settings, ALICE, counting=False)
+    async with running(settings, QuotingJudge()):
+        await until_verdicts(settings, 2)
+    found = (await explain(settings, "alice-2", TENANT)).reasoning
+    assert found.trace is not None
+    assert WORDS["alice"] in (found.trace.reasoning or "")
+
+    await delete_hold(settings, ALICE)
+    assert (await erase(settings, ALICE, counting=False)).keys == 2

@@ -9,7 +9,7 @@ from typing import Final
 from tests.support.source_tree import Module, modules
 
 #: What runs as long as a worker does.
-LIVING: Final = ("worker.stream", "worker.judge", "worker.policy", "worker.logs")
+LIVING: Final = ("worker.stream", "worker.judge", "worker.policy", "worker.erasure", "worker.logs")
 _MAKERS: Final = frozenset(
     {"dict", "list", "set", "deque", "OrderedDict", "defaultdict", "Counter", "Queue", "lru_cache"}
 )

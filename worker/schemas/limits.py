@@ -290,10 +290,15 @@ LIMITS: Final[tuple[Limit, ...]] = (
         holders=("stream.sealer.Sealer._waiting", "stream.sealer.Sealer._tasks"),
     ),
     Limit(
-        what="subjects that were erased",
+        what="subjects that were erased or are held",
         bound="those in `erasures`",
         then="nothing: a word of theirs may come at any time",
-        holders=("stream.sealer.Sealer._erased_ms",),
+        holders=(
+            "erasure.erased.Erased._held",
+            "erasure.erased.Erased._begun_ms",
+            "erasure.erased.Erased._open_ms",
+            "erasure.erased.Erased._done_ms",
+        ),
     ),
     Limit(
         what="outcomes that a read-back found",

@@ -19,6 +19,7 @@ from worker import kafka
 from worker.backoff import Backoff
 from worker.config import Settings
 from worker.digests import Digests
+from worker.erasure.erased import Erased
 from worker.erasure.subject_keys import ERASURES, KEYS, erasure_of, row_of, unavailable, verify_keys
 from worker.erasure.subjects import Names, Subject
 from worker.errors import ConfigError, StreamError, WorkerError, WrongDigestKey
@@ -61,7 +62,7 @@ class Sealer:
         self._made = made
         self._tell = fail
         self._held: OrderedDict[str, SealingKey] = OrderedDict()
-        self._erased_ms: dict[str, int] = {}
+        self._erased = Erased()
         self._waiting: list[Row] = []
         self._minted = self._written = 0
         self._arrived = asyncio.Event()
@@ -103,7 +104,7 @@ class Sealer:
         secret is in this process alone, and goes with it.
         """
         name = self._names.name(subject)
-        erased_ms = self._erased_ms.get(name)
+        erased_ms = self._erased.until_ms(name)
         is_erased = erased_ms is not None and sent_ms <= erased_ms
         if subject.kind == "record":
             # Nobody comes back to it, so it would only push others out.
@@ -197,13 +198,15 @@ class Sealer:
                 polled, self._heard_s = answered, time.monotonic()
 
     def _hear(self, record: ConsumerRecord) -> None:
-        """Take in what was done about a subject: from its erasure on its old key seals nothing more."""
+        """Take in what was done about a subject: from then on its old keys seal nothing more."""
         self._position = record.offset + 1
         found = erasure_of(record)
-        if found is None or found.state != "begun":
+        if found is None:
             return
-        self._names.verify(found.subject)
-        self._erased_ms[found.subject] = max(record.timestamp, self._erased_ms.get(found.subject, 0))
+        if found.state == "begun":
+            self._names.verify(found.subject)
+        self._erased.take(found, record.timestamp)
+        # Whatever it says: a key made since the beginning is written over before the end, so it seals nothing later.
         self._held.pop(found.subject, None)
         self._held.pop(f"{found.subject}/erased", None)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.streaming import MemoryDelivery, record, state_with
 from worker.config import Settings
 from worker.digests import Digests
-from worker.erasure.records import Erasure
+from worker.erasure.records import Erasure, ErasureState
 from worker.erasure.subjects import Names, Subject, record_subject
 from worker.errors import ConfigError, WorkerError, WrongDigestKey
 from worker.records import encode
@@ -42,11 +42,11 @@ def rig(**settings: Any) -> tuple[Sealer, KeyDelivery, list[WorkerError]]:
     return Sealer(chosen, DIGESTS, cast("Delivery", delivery), counter, failures.append), delivery, failures
 
 
-def erasure_of(subject: Subject, timestamp: int, digests: Digests = DIGESTS) -> Any:
-    """Build the beginning of an erasure, as it is read from ``erasures``."""
-    begun = Erasure(
+def erasure_of(subject: Subject, timestamp: int, digests: Digests = DIGESTS, state: ErasureState = "begun") -> Any:
+    """Build the beginning of an erasure, or another state, as it is read from ``erasures``."""
+    said = Erasure(
         erasure_id="e",
-        state="begun",
+        state=state,
         subject=Names(digests).name(subject),
         kind=subject.kind,
         tenant_id=subject.tenant_id,
@@ -54,7 +54,7 @@ def erasure_of(subject: Subject, timestamp: int, digests: Digests = DIGESTS) -> 
         reason=None,
         at=dt.datetime(2026, 3, 1, tzinfo=dt.UTC),
     )
-    return record(0, encode(begun), timestamp=timestamp)
+    return record(0, encode(said), timestamp=timestamp)
 
 
 async def test_each_subject_has_one_key_while_it_is_held() -> None:
@@ -123,6 +123,34 @@ async def test_an_erased_subject_gets_no_use_out_of_its_key() -> None:
     assert published[late.id]["key"] is None
     assert published[late.id]["erased_at"] is not None
     assert published[later.id]["key"] is not None
+    await sealer.stop()
+
+
+async def test_a_key_that_an_erasure_takes_on_its_way_seals_nothing_after_it() -> None:
+    """What is sent between beginning and end has a key that is written over; what is sent after the end another."""
+    sealer, _, _ = rig()
+    sealer._hear(erasure_of(ALICE, 100))
+    between = sealer.key(ALICE, 101)
+    sealer._hear(erasure_of(ALICE, 110, state="done"))
+
+    assert sealer.key(ALICE, 120) != between
+    await sealer.stop()
+
+
+async def test_who_is_held_keeps_a_key_that_can_be_read() -> None:
+    """A hold under another ``digest_key`` ends nobody, and one of ours voids a beginning after it."""
+    sealer, delivery, _ = rig()
+    other = Digests(Secret("quite another secret of somebody else"))
+    for said in (
+        erasure_of(ALICE, 90, other, state="held"),
+        erasure_of(ALICE, 91, state="held"),
+        erasure_of(ALICE, 100),
+    ):
+        sealer._hear(said)
+    sealer.key(ALICE, 50)
+    await sealer.published()
+
+    assert json.loads(delivery.written[0][1].value or b"")["key"] is not None
     await sealer.stop()
 
 

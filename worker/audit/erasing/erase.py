@@ -3,7 +3,8 @@
 The order makes it hold. First ``begun`` is written to ``erasures``: every worker hears it, drops the subject's
 key, and from then on seals words of older messages under keys that nobody gets. Then the keys in
 ``subject-keys`` are written over, again until none is left: a key that a worker had on its way arrives
-meanwhile. Last the receipt is written. A run that was cut short is simply run again.
+meanwhile. Last the receipt is written. A run that was cut short is simply run again. A hold stops it at every
+step, and voids its beginning for whoever reads ``erasures`` (``worker/erasure/erased.py``).
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ async def erase(settings: Settings, request: Request, *, counting: bool) -> Eras
     """Erase a subject, and return the receipt as it stands in ``erasures``.
 
     Raises:
-        LegalHold: the subject must not be erased; nothing was.
+        LegalHold: the subject must not be erased. Nothing was, or where the hold came in the middle, nothing more.
         WrongDigestKey: what is there was named under another ``digest_key``; nothing was erased.
         KeysUnavailable: keys or holds cannot be read or written; run it again.
         StreamError: Kafka is away, or a topic is missing; run it again.
@@ -104,9 +105,9 @@ async def erase(settings: Settings, request: Request, *, counting: bool) -> Eras
     """
     before = await plan(settings, request, counting=counting)
     begun = record_of(settings, request, "begun")
-    await append(settings, begun)
-    # A hold that came in between stands before the beginning in the log, and wins.
+    # Counting takes minutes, in which a hold may have come.
     await refuse_held(settings, begun.subject)
+    await append(settings, begun)
     erased = await _write_over(settings, begun)
     receipt = structs.replace(
         begun,
@@ -121,10 +122,17 @@ async def erase(settings: Settings, request: Request, *, counting: bool) -> Eras
 
 
 async def _write_over(settings: Settings, begun: Erasure) -> int:
-    """Write over every key of a subject that can be read, and return how many those were."""
+    """Write over every key of a subject that can be read, and return how many those were.
+
+    Raises:
+        LegalHold: one came in between; the keys that are left stay.
+        KeysUnavailable: keys cannot be read or written, or workers go on writing them.
+
+    """
     erased = 0
     for _ in range(_PASSES):
         left = [one for one in await _keys_of(settings, begun.subject) if one.secret is not None]
+        await refuse_held(settings, begun.subject, "nothing more")
         if not left:
             return erased
         value = encode(SubjectKey(key=None, created_at=begun.at, erased_at=begun.at))

@@ -108,8 +108,8 @@ async def _has_keys(settings: Settings, names: Names) -> bool:
         raise unavailable(settings, error) from error
 
 
-async def refuse_held(settings: Settings, name: str) -> None:
-    """Return if a subject is under no hold.
+async def refuse_held(settings: Settings, name: str, what: str = "nothing") -> None:
+    """Return if a subject is under no hold; ``what`` is not erased otherwise.
 
     Raises:
         LegalHold: it is.
@@ -120,7 +120,7 @@ async def refuse_held(settings: Settings, name: str) -> None:
     if held is not None:
         why = f" ({held.reason})" if held.reason else ""
         text = (
-            f"this {held.kind} is under a legal hold since {held.at.date()}, put by {held.by}{why}; nothing is erased"
+            f"this {held.kind} is under a legal hold since {held.at.date()}, put by {held.by}{why}; {what} is erased"
             " until 'rsafe audit hold delete' releases it"
         )
         raise LegalHold(text)

@@ -7,6 +7,7 @@ import datetime as dt
 from worker import credentials
 from worker.audit.erasing.holds import verify_names, write
 from worker.config import Settings
+from worker.erasure.erased import Erased
 from worker.erasure.sealed_words import sealed_override
 from worker.erasure.subject_keys import KEYS, read_erasures, row_of
 from worker.erasure.subjects import Names, Subject, record_subject, subject_of
@@ -36,10 +37,14 @@ async def sealed_for(settings: Settings, made: Override, message: Message | None
     subject = _subject(made, message)
     name = names.name(subject)
     await verify_names(settings)
+    erased = Erased()
     async for erasure, at_ms in read_erasures(settings):
-        if erasure.state == "begun" and erasure.subject == name and (made.source.timestamp or 0) <= at_ms:
-            text = f"the {subject.kind} was erased on {erasure.at.date()}; leave out --reason and --text"
-            raise UsageError(text)
+        erased.take(erasure, at_ms)
+    until_ms = erased.until_ms(name)
+    if until_ms is not None and (made.source.timestamp or 0) <= until_ms:
+        day = dt.datetime.fromtimestamp(until_ms / 1000, dt.UTC).date()
+        text = f"the {subject.kind} was erased on {day}; leave out --reason and --text"
+        raise UsageError(text)
     key = new_key()
     await write(settings, KEYS, "subject-key", [row_of(name, key, dt.datetime.now(dt.UTC), None)])
     return sealed_override(made, key)
