@@ -26,6 +26,8 @@ RAW_NAME: Final = "raw_header_name"
 LOST_STAGE: Final = "retention"
 #: Where one dead letter speaks for a run of lost messages: the offset after the last of them.
 OFFSET_END: Final = "source_offset_end"
+#: Names the source of a message that was sent again: ``<topic>/<partition>/<offset>``.
+REDRIVE_OF: Final = "redrive_of"
 #: What a dead letter adds; these follow the originals.
 OURS: Final = frozenset(
     {
@@ -147,6 +149,12 @@ def originals_of(written: Sequence[tuple[str, bytes | None]]) -> tuple[tuple[str
         count -= 1
         missing.discard(written[count][0])
     return tuple(written[:count])
+
+
+def redriven_from(written: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """Return what a message takes the place of by its headers, if it was sent again; the last of a name counts."""
+    found = dict(written).get(REDRIVE_OF)
+    return found.decode("utf-8", "replace") if found is not None else None
 
 
 def _writable(name: str) -> bool:

@@ -186,7 +186,7 @@ def letter(data: bytes) -> None:
     came = record(value or None, headers=headers_of(headers))
     facts.read_dead_letter(came, MESSAGES)
     list(readback._outcome(came, "dead-letters", MESSAGES))
-    letters.redriven_from(came)
+    dead_letter.redriven_from(came.headers)
     try:
         found = letters.letter_of(came)
     except DecodeError:

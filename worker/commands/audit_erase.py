@@ -42,7 +42,7 @@ def erase_command(
     record: Record = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what it would do.")] = False,
     counting: Annotated[
-        bool, typer.Option("--count", help="Read messages and traces whole: counts, and an exact date.")
+        bool, typer.Option("--count", help="Read topics whole: counts, an exact date, dead letters that may be theirs.")
     ] = False,
     by: By = "",
     reason: Reason = None,

@@ -17,8 +17,6 @@ from worker.erasure.sealed_words import letter_key, opened_letter
 from worker.erasure.subject_keys import KnownKey
 from worker.records import NAME_PATTERN, Source
 
-#: Names the source of a message that was sent again: ``<topic>/<partition>/<offset>``.
-REDRIVE_OF: Final = "redrive_of"
 #: Of more digits than people count attempts in, Python makes no number.
 _ATTEMPTS: Final = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -128,12 +126,6 @@ def opened(letter: Letter, keys: Mapping[str, KnownKey], without: str | None = N
         return msgspec.structs.replace(letter, value=None, headers=(), unreadable=why)
     headers = tuple((name, value) for name, value in body.headers if name != RAW_NAME)
     return msgspec.structs.replace(letter, value=body.value, headers=headers, tenant_id=_tenant(body.value))
-
-
-def redriven_from(record: ConsumerRecord) -> str | None:
-    """Return what a record of ``messages`` takes the place of, if it was sent again; the last header counts."""
-    found = dict(record.headers).get(REDRIVE_OF)
-    return found.decode("utf-8", "replace") if found is not None else None
 
 
 def marked(letters: list[Letter], redriven: Mapping[str, Place]) -> list[Letter]:

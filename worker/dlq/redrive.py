@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from worker.dead_letter import LOST_STAGE
+from worker.dead_letter import LOST_STAGE, REDRIVE_OF
 from worker.decoding import UNREADABLE
-from worker.dlq.letters import REDRIVE_OF, Letter
+from worker.dlq.letters import Letter
 from worker.errors import DecodeError
 from worker.records import decode_message
 

@@ -10,7 +10,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from worker import kafka
 from worker.client import Place
 from worker.config import Settings
-from worker.dlq.letters import Letter, letter_of, marked, opened, redriven_from
+from worker.dead_letter import redriven_from
+from worker.dlq.letters import Letter, letter_of, marked, opened
 from worker.dlq.redrive import Resend
 from worker.erasure.subject_keys import read_keys
 from worker.errors import DecodeError, KeysUnavailable
@@ -38,7 +39,7 @@ async def letters(settings: Settings) -> list[Letter]:
         redriven: dict[str, Place] = {}
         if found:
             async for record in _records(consumer, settings, "messages", since_ms=oldest_ms):
-                if reference := redriven_from(record):
+                if reference := redriven_from(record.headers):
                     redriven.setdefault(reference, (record.partition, record.offset))
     return marked(await _opened(settings, found), redriven)
 

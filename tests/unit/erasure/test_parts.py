@@ -12,6 +12,7 @@ from msgspec import UNSET, structs
 from tests.support.streaming import record
 from worker import credentials
 from worker.audit.erasing.erase import NOT_COVERED, Plan
+from worker.audit.erasing.misfiled import named
 from worker.audit.verify.facts import KEYED_MISFIT, read_dead_letter, trace_altered
 from worker.commands.audit_erase import plan_lines
 from worker.config import Settings
@@ -65,6 +66,24 @@ def test_keyed_digests_differ_by_purpose_and_key() -> None:
 def test_whose_words_a_message_holds(fields: dict[str, str], expected: Subject) -> None:
     """The author's, else the conversation's, else the record's own."""
     assert subject_of(message(**fields), SOURCE) == expected
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (rb'{"author_id": "u-\u0031"}', True),
+        (b'{"tenant_id": 7, "author_id": "u-1"}', True),
+        (b'{"tenant_id": "a", "author_id": ["u-1"]}', True),
+        (b'{"tenant_id": "a", "author_id": "u-1", "te', True),
+        (b'{"tenant_id": "b", "author_id": ["u-1"]}', False),
+        (b'{"author_id": "u-12"}', False),
+        (b"\xff", False),
+    ],
+)
+def test_who_a_record_of_nobody_may_be_about(value: bytes, *, expected: bool) -> None:
+    """Whose id stands in it, readable or not, unless it names another tenant; never where a record is asked for."""
+    assert named(value, Subject("author", "a", "u-1")) is expected
+    assert not named(b'"0/5"', Subject("record", None, "0/5"))
 
 
 def test_names_tell_nobody_who_it_is() -> None:

@@ -29,12 +29,16 @@ _PASSES: Final = 10
 #: What no erasure of ours reaches.
 NOT_COVERED: Final = (
     "records that were written with erasure = off, until the retention of their topics",
+    "dead letters that name no tenant (--record) or another one (--tenant), found by --count as far as they tell",
+    "decisions about messages that were gone by then (--record)",
     "these words as quoted in what was written about other people's messages (their context)",
     "ids in verdicts and in keys of records: tenant, conversation, message; digests, for who has digest_key",
     "copies outside Kafka: backups, exports, reports, what consumers keep",
     "prompts in the engine's prefix cache: memory, until it is overwritten or the worker ends",
     "the keys' old bytes in Kafka's files, until subject-keys is compacted: a day after its next record at most",
 )
+#: Places that a receipt names.
+_SHOWN: Final = 100
 _FOR_EVER: Final = "messages, which has no retention and keeps the text for ever"
 
 
@@ -89,7 +93,7 @@ async def plan(settings: Settings, request: Request, *, counting: bool) -> Plan:
         messages_until=until.until,
         messages_newest=until.newest,
         counted=counted,
-        not_covered=_not_covered(until),
+        not_covered=_not_covered(until, counted),
     )
 
 
@@ -162,5 +166,15 @@ async def _keys_of(settings: Settings, name: str) -> list[KnownKey]:
     return list(found.values())
 
 
-def _not_covered(until: Bound) -> tuple[str, ...]:
-    return NOT_COVERED if until.until is not None else (_FOR_EVER, *NOT_COVERED)
+def _not_covered(until: Bound, counted: Counted | None) -> tuple[str, ...]:
+    misfiled = counted.misfiled if counted is not None else None
+    first = (_look(misfiled),) if misfiled else ()
+    return (*first, *NOT_COVERED) if until.until is not None else (*first, _FOR_EVER, *NOT_COVERED)
+
+
+def _look(places: tuple[str, ...]) -> str:
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    return (
+        f"dead letters that may be theirs, of messages {', '.join(places[:_SHOWN])}{more}: look ('rsafe dlq show'), and"
+        " erase each with --record, or as the tenant's that it names"
+    )

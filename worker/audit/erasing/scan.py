@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
-from collections.abc import AsyncIterator, Collection
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Final
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -14,7 +14,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from msgspec import Struct
 
 from worker import kafka
+from worker.audit.erasing.misfiled import misfiled
+from worker.audit.erasing.whole import whole
 from worker.config import Settings
+from worker.dead_letter import redriven_from
 from worker.erasure.sealed_words import letter_key
 from worker.erasure.subjects import Subject, subject_of_bytes
 from worker.errors import ConfigError, TopicMissing
@@ -32,12 +35,14 @@ _FOREVER_MS: Final = -1
 class Counted(Struct, frozen=True, kw_only=True):
     """The subject's messages that are still there, the newest one's time, and its sealed records by topic.
 
-    Null stands for a topic that this login may not read: who erases need not be able to.
+    ``misfiled`` are places in ``messages`` of dead letters that may hold its words under another name. Null
+    stands for what this login may not read: who erases need not be able to.
     """
 
     messages: int
     newest: dt.datetime | None
     records: dict[str, int | None]
+    misfiled: tuple[str, ...] | None
 
 
 class Bound(Struct, frozen=True, kw_only=True):
@@ -107,17 +112,22 @@ async def count(settings: Settings, subject: Subject, keys: Collection[str]) -> 
         StreamError: Kafka is away, or a topic is missing.
 
     """
-    messages, newest_ms = 0, 0
-    async for record in _records(settings, "messages"):
+    messages, newest_ms, redriven = 0, 0, set[str]()
+    async for record in whole(settings, "messages"):
         if record.value is not None and _is_of(record, subject):
             messages, newest_ms = messages + 1, max(newest_ms, record.timestamp)
-    records = {name: await _count_sealed(settings, name, keys) for name in SEALED_TOPICS}
-    return Counted(messages=messages, newest=_moment(newest_ms) if newest_ms else None, records=records)
+            redriven |= {reference for reference in [redriven_from(record.headers)] if reference is not None}
+    return Counted(
+        messages=messages,
+        newest=_moment(newest_ms) if newest_ms else None,
+        records={name: await _count_sealed(settings, name, keys) for name in SEALED_TOPICS},
+        misfiled=await misfiled(settings, subject, keys, redriven),
+    )
 
 
 async def _count_sealed(settings: Settings, name: str, keys: Collection[str]) -> int | None:
     try:
-        return sum([_sealed_under(record) in keys async for record in _records(settings, name)]) if keys else 0
+        return sum([_sealed_under(record) in keys async for record in whole(settings, name)]) if keys else 0
     except (ConfigError, TopicMissing):
         return None
 
@@ -135,17 +145,6 @@ def _sealed_under(record: ConsumerRecord) -> str | None:
         return key
     found = _KEY.search(record.value or b"")
     return None if found is None else found[1].decode()
-
-
-async def _records(settings: Settings, name: str) -> AsyncIterator[ConsumerRecord]:
-    async with kafka.reader(settings) as consumer:
-        every = await kafka.partitions_of(consumer, settings.topic(name))
-        logs: dict[Any, tuple[int, int]] = await kafka.bounds(consumer, every)
-        for one, (first, end) in logs.items():
-            consumer.assign([one])
-            consumer.seek(one, first)
-            async for record in kafka.read(consumer, one, end, settings.kafka_timeout_s):
-                yield record
 
 
 def _moment(time_ms: int) -> dt.datetime:
