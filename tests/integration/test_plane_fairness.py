@@ -136,6 +136,26 @@ async def test_the_same_id_is_judged_one_after_the_other(broker: KafkaAddress, t
         assert revisions == sorted(range(number, 60, 3))
 
 
+async def test_a_message_that_is_edited_again_and_again_stops_no_other(broker: KafkaAddress, topic_prefix: str) -> None:
+    """While one revision is judged and hundreds wait aside, the tenant's other messages before and behind go on."""
+    settings = settings_for(broker.bootstrap_servers, topic_prefix, tenant_queue_messages=50, window=8)
+    await make_topics(settings, 2)
+    await send(settings, [message(0, revision=number) for number in range(300)], partition=0)
+    await send(settings, [message(number) for number in range(1, 41)])
+    judge = HeldJudge(lambda message: message.message_id == "m0")
+    async with running(settings, judge):
+        await wait_until(lambda: len({one.message_id for one in judge.order}) == 40, what="all others are judged")
+
+        assert judge.held == 1
+
+        judge.released.set()
+        await until_done(settings, 340)
+
+    assert [one.revision for one in judge.order if one.message_id == "m0"] == [*range(300)]
+    assert set(sources(await read_all(settings, "verdicts")).values()) == {1}
+    assert judge.most_at_once_of_an_id == 1
+
+
 class MeasuringJudge(ScriptedJudge):
     """Looks at how much is held whenever it is asked."""
 

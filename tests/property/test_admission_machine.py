@@ -14,9 +14,16 @@ from worker.stream.admission import AGED_ONE_IN, QUANTUM_TOKENS, Admission, Entr
 TENANT_MESSAGES: Final = 5
 TENANT_BYTES: Final = 40
 REPLAY_SLOTS: Final = 2
+SAME_ID_MESSAGES: Final = 2
+SAME_ID_BYTES: Final = 16
 MAX_TOKENS: Final = 3000
 
 lanes = st.sampled_from(("live", "replay"))
+
+
+def fit(waiting: list[Entry], size: int, most: int, most_bytes: int) -> bool:
+    """Tell whether one more message fits beside these; one alone always does."""
+    return not waiting or (len(waiting) < most and sum(one.size_bytes for one in waiting) + size <= most_bytes)
 
 
 class AdmissionMachine(RuleBasedStateMachine):
@@ -30,6 +37,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             tenant_messages=TENANT_MESSAGES,
             tenant_bytes=TENANT_BYTES,
             replay_slots=REPLAY_SLOTS,
+            same_id_messages=SAME_ID_MESSAGES,
             aging_s=5.0,
             clock=lambda: self.now_s,
         )
@@ -51,7 +59,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         group=st.sampled_from("xyz"),
     )
     def offer(self, tenant: str, message: int, partition: int, tokens: int, size: int, lane: Lane, group: str) -> None:
-        """A message is taken exactly when its tenant's queue has room by count and bytes, or is empty."""
+        """A message is taken exactly when its tenant's queue and its id's share of it have room, or are empty."""
         self.offers += 1
         item = Entry(
             tenant_id=tenant,
@@ -64,11 +72,12 @@ class AdmissionMachine(RuleBasedStateMachine):
             lane=lane,
         )
         waiting = self.of_tenant(lane, tenant)
-        fits = len(waiting) < TENANT_MESSAGES and sum(one.size_bytes for one in waiting) + size <= TENANT_BYTES
+        alike = [one for one in waiting if one.message_id == item.message_id]
+        fits = fit(waiting, size, TENANT_MESSAGES, TENANT_BYTES) and fit(alike, size, SAME_ID_MESSAGES, SAME_ID_BYTES)
 
-        assert self.queues.offer(item) == (fits or not waiting)
+        assert self.queues.offer(item) == fits
 
-        if fits or not waiting:
+        if fits:
             self.queued.append(item)
 
     @rule(count=st.integers(1, 8))
@@ -166,7 +175,7 @@ def test_no_tenant_is_starved(costs: list[int], window: int, partitions: int, st
     """
     clock = [0.0]
     queues: Admission[Entry] = Admission(
-        tenant_messages=100, tenant_bytes=10**9, replay_slots=1, aging_s=5.0, clock=lambda: clock[0]
+        tenant_messages=100, tenant_bytes=10**9, replay_slots=1, same_id_messages=9, aging_s=5.0, clock=lambda: clock[0]
     )
     served: Counter[str] = Counter()
     offset = 0

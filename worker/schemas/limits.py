@@ -22,6 +22,7 @@ from worker.policy.store import ANNOUNCEMENTS, LETTERS
 from worker.stream.ledger import METADATA_MAX_BYTES, MOST_SUSPECTS
 from worker.stream.lookahead import MOST_TENANTS
 from worker.stream.pipeline import MOST_ABORTS
+from worker.stream.state import SAME_ID_MESSAGES
 
 
 class Limit(Struct, frozen=True, kw_only=True):
@@ -74,13 +75,22 @@ LIMITS: Final[tuple[Limit, ...]] = (
         ),
     ),
     Limit(
+        what="revisions of one message that wait for the judge",
+        bound=f"{SAME_ID_MESSAGES}, or fewer: `tenant_queue_messages` by the window",
+        then="the rest is deferred, aside: no other message waits behind it",
+        metric="rsafe_deferred",
+        holders=("stream.admission.Admission._rooms",),
+    ),
+    Limit(
         what="deferred offsets of one tenant",
         bound="tenant_deferred_messages",
         then="status `overloaded`",
         metric="rsafe_verdicts",
         holders=(
+            "stream.deferred.Deferred._in_turn",
+            "stream.deferred.Deferred._lines",
             "stream.deferred.Deferred._reading",
-            "stream.deferred.Deferred._tenants",
+            "stream.deferred.Deferred._waiting",
         ),
     ),
     Limit(

@@ -6,7 +6,8 @@ are not ten times the share. One slot in four may go to the oldest offset of a p
 waited long; the tenant pays for it later, so that fairness never holds a watermark back for good and
 age never undoes fairness. Replayed messages come after live ones and have a cap of their own.
 
-Messages of the same tenant and message id are handed out one after the other.
+Messages of the same tenant and message id are handed out one after the other. They may take a small
+share of the queue, or revisions of one message would fill it and leave the judge idle.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from typing import Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from worker.stream.room import Room
+
 Lane = Literal["live", "replay"]
+#: Lane, tenant id and message id.
+Id = tuple[Lane, str, str]
 #: Tokens that a tenant gets in one round: about four short messages that take one call.
 QUANTUM_TOKENS: Final = 512
 #: Wait after which the oldest offset of a partition may go first.
@@ -117,6 +122,7 @@ class Admission(Generic[E]):
         tenant_messages: int,
         tenant_bytes: int,
         replay_slots: int,
+        same_id_messages: int,
         aging_s: float = AGING_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -126,6 +132,8 @@ class Admission(Generic[E]):
             tenant_messages: the most messages in one tenant's queue.
             tenant_bytes: the most bytes there; a single message may be larger.
             replay_slots: the most replayed messages that are out at once.
+            same_id_messages: the most that wait of one id, beside the one that is out. Their bytes have the same
+                share of their tenant's; a single message may be larger.
             aging_s: the wait after which a partition's oldest message may go first.
             clock: seconds that never go back.
 
@@ -133,12 +141,16 @@ class Admission(Generic[E]):
         self._tenant_messages = tenant_messages
         self._tenant_bytes = tenant_bytes
         self._replay_slots = replay_slots
+        self._same_id_messages = same_id_messages
+        self._same_id_bytes = tenant_bytes * same_id_messages // tenant_messages
         self._aging_s = aging_s
         self._clock = clock
         self._lanes: dict[Lane, _Lane[E]] = {"live": _Lane(), "replay": _Lane()}
         self._waiting: dict[int, E] = {}
+        # What is left of its share for each id that waits.
+        self._rooms: dict[Id, Room] = {}
         # Ids that are out, each with those who wait behind it.
-        self._out: dict[tuple[Lane, str, str], list[E]] = {}
+        self._out: dict[Id, list[E]] = {}
         # By partition a heap of (offset, order); what is no longer waiting is dropped when it surfaces.
         self._by_offset: dict[int, list[tuple[int, int]]] = {}
         self._replay_out = 0
@@ -171,13 +183,20 @@ class Admission(Generic[E]):
             return 0
         return max(0, self._tenant_messages - tenant.count)
 
+    def room_of_id(self, tenant_id: str, message_id: str, lane: Lane = "live") -> Room:
+        """Return what is left of an id's share of its tenant's queue."""
+        return self._rooms.get((lane, tenant_id, message_id)) or Room(self._same_id_messages, self._same_id_bytes)
+
     def offer(self, entry: E) -> bool:
         """Queue a message.
 
         Returns:
-            False if the tenant's queue is full; a tenant with an empty queue is never refused.
+            False if the tenant's queue is full, or its id's share of it; a tenant with an empty queue is never refused.
 
         """
+        room = self.room_of_id(entry.tenant_id, entry.message_id, entry.lane)
+        if not room.fits(entry.size_bytes):
+            return False
         lane = self._lanes[entry.lane]
         tenant = lane.tenants.get(entry.tenant_id)
         if tenant is None:
@@ -189,6 +208,8 @@ class Admission(Generic[E]):
         entry.queued_s = self._clock()
         entry.state = State.QUEUED
         self._waiting[entry.order] = entry
+        room.take(entry.size_bytes)
+        self._rooms[_id(entry)] = room
         tenant.count += 1
         tenant.bytes += entry.size_bytes
         lane.count += 1
@@ -220,7 +241,7 @@ class Admission(Generic[E]):
 
     def release(self, entry: E) -> None:
         """Note that a message handed out is done, whatever came of it."""
-        waiting = self._out.pop((entry.lane, entry.tenant_id, entry.message_id))
+        waiting = self._out.pop(_id(entry))
         if entry.lane == "replay":
             self._replay_out -= 1
         if waiting:
@@ -241,6 +262,10 @@ class Admission(Generic[E]):
         tenant = lane.tenants[entry.tenant_id]
         entry.state = State.OUT
         del self._waiting[entry.order]
+        room = self._rooms[_id(entry)]
+        room.give(entry.size_bytes)
+        if room.messages == self._same_id_messages:
+            del self._rooms[_id(entry)]
         tenant.count -= 1
         tenant.bytes -= entry.size_bytes
         lane.count -= 1
@@ -249,7 +274,7 @@ class Admission(Generic[E]):
 
     def _hand_out(self, entry: E) -> E:
         self._leave(entry)
-        self._out[entry.lane, entry.tenant_id, entry.message_id] = []
+        self._out[_id(entry)] = []
         return entry
 
     def _unpark(self, waiting: list[E]) -> None:
@@ -267,7 +292,7 @@ class Admission(Generic[E]):
         while queue:
             entry = queue[0]
             if entry.state is State.QUEUED:
-                ahead = self._out.get((entry.lane, entry.tenant_id, entry.message_id))
+                ahead = self._out.get(_id(entry))
                 if ahead is None:
                     return entry
                 entry.state = State.PARKED
@@ -320,12 +345,15 @@ class Admission(Generic[E]):
     def _pop_aged(self, aged: list[E]) -> E | None:
         while aged:
             entry = aged.pop()
-            key = (entry.lane, entry.tenant_id, entry.message_id)
-            if entry.state is State.QUEUED and key not in self._out:
+            if entry.state is State.QUEUED and _id(entry) not in self._out:
                 self._lanes[entry.lane].tenants[entry.tenant_id].deficit -= entry.tokens
                 self._since_aged = 0
                 return self._hand_out(entry)
         return None
+
+
+def _id(entry: Entry) -> Id:
+    return entry.lane, entry.tenant_id, entry.message_id
 
 
 def _new_round(turns: Iterable[_Tenant[E]]) -> None:

@@ -1,21 +1,35 @@
 """Messages past their tenant's queue: only their offsets are kept, to be read again later. Pure.
 
 A tenant that sends more than its queue holds must neither stop its partition for the others nor fill
-the memory. Its excess waits here in the order of arrival, and everything that follows waits behind it.
+the memory. Its excess waits here in the order of arrival, and everything that follows waits behind it,
+in a line for each partition. A message whose earlier revisions fill their own share of the queue waits
+aside, in a line of its own: nobody else waits behind that.
+
+Of one message and partition, whatever stands aside is older than what stands in the tenant's line.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Hashable
+from typing import NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Line(NamedTuple):
+    """A line of deferred messages: of a tenant, or of one message of it (``message_id``), in one partition."""
+
+    tenant_id: str
+    partition: int
+    message_id: str = ""
 
 
 class DeferredOffset(NamedTuple):
     """A message that was read once and let go.
 
     ``timestamp`` is Kafka's, in milliseconds; ``epoch`` is that of the partition's ledger; ``since_s`` is
-    when it was read first, by the worker's clock.
+    when it was read first, by the worker's clock. ``message_id`` is empty unless it waits aside.
     """
 
     tenant_id: str
@@ -24,83 +38,117 @@ class DeferredOffset(NamedTuple):
     timestamp: int
     epoch: int
     since_s: float
+    message_id: str = ""
+
+    @property
+    def line(self) -> Line:
+        """Where it waits."""
+        return Line(self.tenant_id, self.partition, self.message_id)
 
 
 class Deferred:
-    """Offsets by tenant, each tenant's bounded, first in first out."""
+    """Offsets in lines, each tenant's bounded, first in first out."""
 
     def __init__(self, *, tenant_messages: int) -> None:
         """Remember the most offsets of one tenant."""
         self._tenant_messages = tenant_messages
-        self._tenants: dict[str, deque[DeferredOffset]] = {}
-        self._reading: dict[str, int] = {}
+        self._lines: dict[Line, deque[DeferredOffset]] = {}
+        self._reading: Counter[Line] = Counter()
+        # By tenant, those being read again included: all of them, and those that do not wait aside.
+        self._waiting: Counter[str] = Counter()
+        self._in_turn: Counter[str] = Counter()
         self._count = 0
 
     def __len__(self) -> int:
         """Return how many offsets wait, those being read again included."""
         return self._count
 
+    def waits(self, tenant_id: str) -> bool:
+        """Tell whether any messages of the tenant wait here."""
+        return tenant_id in self._waiting
+
     def holds(self, tenant_id: str) -> bool:
-        """Tell whether messages of the tenant wait here, so that a new one must queue behind them."""
-        return tenant_id in self._tenants or tenant_id in self._reading
+        """Tell whether messages of the tenant wait in turn, so that a new one must queue behind them."""
+        return tenant_id in self._in_turn
+
+    def holds_aside(self, line: Line) -> bool:
+        """Tell whether revisions of a message wait aside, so that a later one must queue behind them."""
+        return line in self._lines or line in self._reading
 
     def add(self, item: DeferredOffset) -> bool:
         """Defer a message; False if the tenant has too many already."""
-        queue = self._tenants.setdefault(item.tenant_id, deque())
-        if len(queue) + self._reading.get(item.tenant_id, 0) >= self._tenant_messages:
+        if self._waiting[item.tenant_id] >= self._tenant_messages:
             return False
-        queue.append(item)
-        self._count += 1
+        self._lines.setdefault(item.line, deque()).append(item)
+        self._note(item, 1)
         return True
 
-    def choose(self, room: Callable[[str], int], count: int, expired_before_s: float) -> list[DeferredOffset]:
+    def set_aside(self, item: DeferredOffset, message_id: str) -> None:
+        """Let a chosen message of the tenant's line wait behind the earlier ones of its id; it is settled beside."""
+        moved = item._replace(message_id=message_id)
+        self._lines.setdefault(moved.line, deque()).append(moved)
+        self._note(moved, 1)
+
+    def choose(self, room: Callable[[Line], int], count: int, expired_before_s: float) -> list[DeferredOffset]:
         """Take out what to read again now: what fits its tenant's queue, and what has waited too long.
 
         Args:
-            room: how many messages of a tenant fit its queue.
+            room: how many messages of a line fit their queue.
             count: the most to choose.
             expired_before_s: what was deferred before this is chosen whether it fits or not.
 
         Returns:
-            The chosen, each tenant's in order. Each must come back through ``settle``.
+            The chosen, those of each line in order. Each must come back through ``settle``.
 
         """
         chosen: list[DeferredOffset] = []
-        for tenant_id in list(self._tenants):
-            queue = self._tenants[tenant_id]
-            free = room(tenant_id) - self._reading.get(tenant_id, 0)
+        spent: Counter[str] = Counter()
+        for line in list(self._lines):
+            queue = self._lines[line]
+            free = room(line) - self._reading[line] - spent[line.tenant_id]
             while queue and len(chosen) < count and (free > 0 or queue[0].since_s < expired_before_s):
                 chosen.append(queue.popleft())
-                self._reading[tenant_id] = self._reading.get(tenant_id, 0) + 1
+                self._reading[line] += 1
+                spent[line.tenant_id] += 1
                 free -= 1
             if not queue:
-                del self._tenants[tenant_id]
+                del self._lines[line]
         self._rotate()
         return chosen
 
     def settle(self, item: DeferredOffset) -> None:
         """Note that a chosen message was read again, whatever came of it."""
-        self._count -= 1
-        left = self._reading[item.tenant_id] - 1
-        if left:
-            self._reading[item.tenant_id] = left
-        else:
-            del self._reading[item.tenant_id]
+        _add(self._reading, item.line, -1)
+        self._note(item, -1)
 
     def put_back(self, items: Collection[DeferredOffset]) -> None:
         """Return chosen messages that could not be read now, in front of the others."""
         for item in reversed(list(items)):
-            self.settle(item)
-            self._count += 1
-            self._tenants.setdefault(item.tenant_id, deque()).appendleft(item)
+            _add(self._reading, item.line, -1)
+            self._lines.setdefault(item.line, deque()).appendleft(item)
 
     def clear(self) -> None:
         """Forget everything that is not being read again: all partitions were given away."""
-        self._count -= sum(map(len, self._tenants.values()))
-        self._tenants.clear()
+        for queue in self._lines.values():
+            for item in queue:
+                self._note(item, -1)
+        self._lines.clear()
+
+    def _note(self, item: DeferredOffset, change: int) -> None:
+        self._count += change
+        _add(self._waiting, item.tenant_id, change)
+        if not item.message_id:
+            _add(self._in_turn, item.tenant_id, change)
 
     def _rotate(self) -> None:
-        """Let another tenant be first next time."""
-        first = next(iter(self._tenants), None)
+        """Let another line be first next time."""
+        first = next(iter(self._lines), None)
         if first is not None:
-            self._tenants[first] = self._tenants.pop(first)
+            self._lines[first] = self._lines.pop(first)
+
+
+def _add(counts: Counter[K], key: K, change: int) -> None:
+    """Count, and forget what is at zero."""
+    counts[key] += change
+    if not counts[key]:
+        del counts[key]

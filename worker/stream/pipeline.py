@@ -19,7 +19,7 @@ from worker.judge.judgement import UNSPOKEN, Judge, Judgement
 from worker.policy.model import EffectivePolicy
 from worker.policy.source import PolicySource
 from worker.records import Message, Status, Timing, decode_message, or_none
-from worker.stream.deferred import DeferredOffset
+from worker.stream.deferred import DeferredOffset, Line
 from worker.stream.ledger import PartitionLedger
 from worker.stream.lookahead import Lookahead
 from worker.stream.outputs import Outputs, dead_letter_of
@@ -101,31 +101,34 @@ class Pipeline:
         message = self._decoded(record, ledger)
         if message is None:
             return
-        if self._deferred.holds(message.tenant_id) and self._defer(message, record, ledger):
+        held = self._deferred.holds(message.tenant_id)
+        aside = not held and self._is_crowded(message, record)
+        if (held or aside) and self._defer(message, record, ledger, aside=aside):
             return
         work = self._work(message, record, ledger)
-        if not self._deferred.holds(message.tenant_id) and self._admission.offer(work):
-            self._lookahead.admitted(message.tenant_id)
-        elif self._deferred.holds(message.tenant_id) or not self._defer(message, record, ledger):
+        if held or aside or not (self._offer(work) or self._defer(message, record, ledger)):
             self._finish_unjudged(work, "overloaded")
 
-    def readmit(self, record: Any, ledger: PartitionLedger, *, expired: bool, since_s: float | None = None) -> bool:
+    def readmit(self, record: Any, ledger: PartitionLedger, item: DeferredOffset, *, expired: bool) -> bool:
         """Take in a deferred record that was read again; False if it still does not fit its tenant's queue.
 
-        ``since_s`` is when it was read first.
+        One whose id has no room while its tenant has gives way: it is deferred once more, aside.
         """
         message = self._decoded(record, ledger)
         if message is None:
             return True
         work = self._work(message, record, ledger)
-        work.received_s = work.received_s if since_s is None else since_s
+        work.received_s = item.since_s
         if expired:
             self._finish_unjudged(work, "overloaded")
             return True
-        if self._admission.offer(work):
+        gives_way = not item.message_id and self._is_crowded(message, record)
+        if not gives_way and self._admission.offer(work):
             return True
         self._buffer.give(work.size_bytes)
-        return False
+        if gives_way:
+            self._deferred.set_aside(item, message.message_id)
+        return gives_way
 
     def pump(self) -> None:
         """Fill the window. A message takes as many slots as it makes calls, or they would wait in the engine."""
@@ -206,11 +209,30 @@ class Pipeline:
             is_suspect=ledger.deaths(record.offset, record.timestamp) is not None,
         )
 
-    def _defer(self, message: Message, record: Any, ledger: PartitionLedger) -> bool:
-        """Keep only the offset of a message that its tenant's queue has no room for; False if that is too many."""
-        self._lookahead.deferred(message.tenant_id)
+    def _is_crowded(self, message: Message, record: Any) -> bool:
+        """Tell whether a message must wait behind earlier ones of its id, whatever room its tenant has."""
+        line = Line(message.tenant_id, record.partition, message.message_id)
+        room = self._admission.room_of_id(line.tenant_id, line.message_id)
+        return self._deferred.holds_aside(line) or not room.fits(held_bytes(record))
+
+    def _offer(self, work: Work) -> bool:
+        admitted = self._admission.offer(work)
+        if admitted:
+            self._lookahead.admitted(work.tenant_id)
+        return admitted
+
+    def _defer(self, message: Message, record: Any, ledger: PartitionLedger, *, aside: bool = False) -> bool:
+        """Keep only the offset of a message that its queue has no room for; False if that is too many."""
+        if not aside:
+            self._lookahead.deferred(message.tenant_id)
         item = DeferredOffset(
-            message.tenant_id, record.partition, record.offset, record.timestamp, ledger.epoch, time.monotonic()
+            message.tenant_id,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            ledger.epoch,
+            time.monotonic(),
+            message.message_id if aside else "",
         )
         deferred = self._deferred.add(item)
         if deferred:

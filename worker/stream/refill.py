@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from worker.backoff import Backoff
 from worker.errors import StreamError
-from worker.stream.deferred import DeferredOffset
+from worker.stream.deferred import DeferredOffset, Line
 from worker.stream.gaps import Gaps
 from worker.stream.pipeline import Pipeline
 from worker.stream.rereader import Reader
@@ -68,10 +68,14 @@ class Refill:
         expired_before_s = time.monotonic() - self._settings.deferred_max_age_s
         return self._deferred.choose(self._room, _MOST_AT_ONCE, expired_before_s)
 
-    def _room(self, tenant_id: str) -> int:
+    def _room(self, line: Line) -> int:
         """Return how many to bring back: many at once, since each time costs a read."""
-        room = 0 if self._buffer.full else self._admission.room(tenant_id)
-        return room if room * _QUEUE_PARTS >= self._settings.tenant_queue_messages else 0
+        room = 0 if self._buffer.full else self._admission.room(line.tenant_id)
+        if room * _QUEUE_PARTS < self._settings.tenant_queue_messages:
+            return 0
+        return (
+            min(room, self._admission.room_of_id(line.tenant_id, line.message_id).messages) if line.message_id else room
+        )
 
     async def _read(self, chosen: Iterable[DeferredOffset]) -> dict[tuple[int, int], Any]:
         """Return the records by partition and offset; one that is gone is left out.
@@ -92,7 +96,7 @@ class Refill:
         """Give what was read to the pipeline."""
         expired_before_s = time.monotonic() - self._settings.deferred_max_age_s
         unfit: list[DeferredOffset] = []
-        blocked: set[str] = set()
+        blocked: set[Line] = set()
         for item in chosen:
             ledger = None if self._pipeline.held else self._ledger.get(item.partition)
             if ledger is None or ledger.epoch != item.epoch:
@@ -102,13 +106,13 @@ class Refill:
             if record is None or record.timestamp != item.timestamp:
                 self._gaps.deferred(ledger, item.offset, item.timestamp)
                 self._deferred.settle(item)
-            elif item.tenant_id not in blocked and self._pipeline.readmit(
-                record, ledger, expired=item.since_s < expired_before_s, since_s=item.since_s
+            elif item.line not in blocked and self._pipeline.readmit(
+                record, ledger, item, expired=item.since_s < expired_before_s
             ):
                 self._deferred.settle(item)
             else:
                 # What came later must not overtake it.
-                blocked.add(item.tenant_id)
+                blocked.add(item.line)
                 unfit.append(item)
         self._deferred.put_back(unfit)
         self._pipeline.pump()

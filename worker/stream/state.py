@@ -21,6 +21,8 @@ from worker.stream.work import Work
 logger: Final = logging.getLogger(__name__)
 #: One tenant may hold this part of the memory for messages.
 _TENANT_PART: Final = 4
+#: Of one message so many revisions wait in memory; fewer where a tenant's queue could not fill the window otherwise.
+SAME_ID_MESSAGES: Final = 16
 #: A replay may take this part of the window: a full window delays live messages by a whole judgement.
 _REPLAY_SHARE: Final = 0.75
 
@@ -60,6 +62,7 @@ class State:
         self.admission: Admission[Work] = Admission(
             tenant_messages=settings.tenant_queue_messages,
             tenant_bytes=settings.buffer_mib * MIB // _TENANT_PART,
+            same_id_messages=max(1, min(SAME_ID_MESSAGES, settings.tenant_queue_messages // settings.in_flight)),
             replay_slots=max(1, int(settings.in_flight * _REPLAY_SHARE)),
         )
         self.overload = Overload(declared(settings), settings.overload_settle_s)

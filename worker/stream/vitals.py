@@ -129,7 +129,7 @@ class Vitals:
         metrics.held_bytes.set(state.buffer.bytes)
         metrics.suspects.set(sum(ledger.suspects for ledger in state.ledger))
         metrics.policies_stale.set(self._policies.stale())
-        self.rungs = state.overload.tenants(lambda one: state.admission.waits(one) or state.deferred.holds(one))
+        self.rungs = state.overload.tenants(lambda one: state.admission.waits(one) or state.deferred.waits(one))
         for rung, tenants in self.rungs.items():
             metrics.overloaded_tenants.labels(rung).set(tenants)
         # Partitions that were given away are someone else's to report.

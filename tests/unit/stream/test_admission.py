@@ -18,11 +18,16 @@ class Clock:
 
 
 def admission(
-    clock: Clock | None = None, *, messages: int = 1000, size: int = 10**9, replay: int = 2
+    clock: Clock | None = None, *, messages: int = 1000, size: int = 10**9, replay: int = 2, same_id: int = 3
 ) -> Admission[Entry]:
     """Build an empty admission."""
     return Admission(
-        tenant_messages=messages, tenant_bytes=size, replay_slots=replay, aging_s=10.0, clock=clock or Clock()
+        tenant_messages=messages,
+        tenant_bytes=size,
+        replay_slots=replay,
+        same_id_messages=same_id,
+        aging_s=10.0,
+        clock=clock or Clock(),
     )
 
 
@@ -145,6 +150,26 @@ def test_the_same_id_is_handed_out_one_after_the_other() -> None:
     queues.release(second[0])
 
     assert offsets(queues.take(4)) == [2]
+
+
+def test_of_one_id_only_a_few_wait() -> None:
+    """Past its share by count or bytes an id is refused while others of its tenant are not; one alone may be larger."""
+    queues = admission(messages=100, size=1000, same_id=3)
+    assert all(queues.offer(entry("a", offset, message="same", size=10)) for offset in (0, 1, 2))
+    assert not queues.offer(entry("a", 3, message="same", size=0))
+    assert queues.room_of_id("a", "same").messages == 0
+    assert queues.offer(entry("a", 4, message="large", size=40))
+    assert not queues.offer(entry("a", 5, message="large", size=1))
+    assert queues.offer(entry("a", 6))
+
+    (first, *_) = queues.take(9)
+
+    assert queues.offer(entry("a", 7, message="same", size=10))
+
+    queues.release(first)
+
+    assert not queues.offer(entry("a", 8, message="same", size=10))
+    assert queues.room_of_id("b", "same").fits(10**6)
 
 
 def test_ids_of_other_tenants_are_other_ids() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from worker.stream.deferred import Deferred, DeferredOffset
+from worker.stream.deferred import Deferred, DeferredOffset, Line
 
 
-def item(tenant: str, offset: int, since_s: float = 0.0, partition: int = 0) -> DeferredOffset:
-    """Build a deferred offset."""
-    return DeferredOffset(tenant, partition, offset, 7, 1, since_s)
+def item(tenant: str, offset: int, since_s: float = 0.0, partition: int = 0, *, message_id: str = "") -> DeferredOffset:
+    """Build a deferred offset; with ``message_id`` one that waits aside."""
+    return DeferredOffset(tenant, partition, offset, 7, 1, since_s, message_id)
 
 
 def test_what_comes_back_comes_in_order_and_as_it_fits() -> None:
@@ -16,16 +16,16 @@ def test_what_comes_back_comes_in_order_and_as_it_fits() -> None:
     for offset in range(5):
         assert deferred.add(item("a", offset))
 
-    chosen = deferred.choose(lambda _tenant: 2, 100, -1.0)
+    chosen = deferred.choose(lambda _line: 2, 100, -1.0)
 
     assert [one.offset for one in chosen] == [0, 1]
-    assert deferred.choose(lambda _tenant: 2, 100, -1.0) == []
+    assert deferred.choose(lambda _line: 2, 100, -1.0) == []
     assert len(deferred) == 5
 
     for one in chosen:
         deferred.settle(one)
 
-    assert [one.offset for one in deferred.choose(lambda _tenant: 2, 100, -1.0)] == [2, 3]
+    assert [one.offset for one in deferred.choose(lambda _line: 2, 100, -1.0)] == [2, 3]
     assert len(deferred) == 3
 
 
@@ -37,7 +37,7 @@ def test_a_tenant_holds_until_its_last_one_is_settled() -> None:
     assert deferred.holds("a")
     assert not deferred.holds("b")
 
-    (chosen,) = deferred.choose(lambda _tenant: 1, 100, -1.0)
+    (chosen,) = deferred.choose(lambda _line: 1, 100, -1.0)
 
     assert deferred.holds("a")
 
@@ -45,6 +45,53 @@ def test_a_tenant_holds_until_its_last_one_is_settled() -> None:
 
     assert not deferred.holds("a")
     assert len(deferred) == 0
+
+
+def test_nobody_waits_behind_what_waits_aside() -> None:
+    """Revisions aside hold up later ones of theirs alone, but count as their tenant's."""
+    deferred = Deferred(tenant_messages=2)
+    deferred.add(item("a", 0, message_id="edited"))
+    deferred.add(item("a", 1))
+
+    assert deferred.holds_aside(Line("a", 0, "edited"))
+    assert not deferred.holds_aside(Line("a", 0, "other"))
+    assert not deferred.add(item("a", 2))
+
+    first = deferred.choose(lambda line: 0 if line.message_id else 1, 100, -1.0)
+
+    assert [one.offset for one in first] == [1]
+
+    deferred.settle(first[0])
+
+    assert not deferred.holds("a")
+    assert deferred.waits("a")
+
+
+def test_what_gives_way_goes_behind_what_stands_aside() -> None:
+    """A revision from its tenant's line follows the earlier ones of its message, those being read included."""
+    deferred = Deferred(tenant_messages=3)
+    for one in (item("a", 0, message_id="edited"), item("a", 1, message_id="edited"), item("a", 2)):
+        deferred.add(one)
+    chosen = deferred.choose(lambda _line: 3, 100, -1.0)
+    assert [one.offset for one in chosen] == [0, 1, 2]
+
+    deferred.settle(chosen[0])
+    deferred.set_aside(chosen[2], "edited")
+    deferred.settle(chosen[2])
+    deferred.put_back([chosen[1]])
+
+    assert not deferred.holds("a")
+    assert [one.offset for one in deferred.choose(lambda _line: 9, 100, -1.0)] == [1, 2]
+    assert len(deferred) == 2
+
+
+def test_lines_of_a_tenant_share_its_room() -> None:
+    """Together they bring back no more than its queue has room for."""
+    deferred = Deferred(tenant_messages=10)
+    for offset in range(4):
+        deferred.add(item("a", offset, partition=offset % 2))
+
+    assert len(deferred.choose(lambda _line: 3, 100, -1.0)) == 3
 
 
 def test_each_tenant_is_bounded() -> None:
@@ -56,7 +103,7 @@ def test_each_tenant_is_bounded() -> None:
     assert not deferred.add(item("a", 2))
     assert deferred.add(item("b", 3))
 
-    deferred.choose(lambda _tenant: 1, 100, -1.0)
+    deferred.choose(lambda _line: 1, 100, -1.0)
 
     assert not deferred.add(item("a", 4))
 
@@ -67,7 +114,7 @@ def test_what_waited_too_long_is_chosen_without_room() -> None:
     deferred.add(item("a", 0, since_s=1.0))
     deferred.add(item("a", 1, since_s=5.0))
 
-    assert [one.offset for one in deferred.choose(lambda _tenant: 0, 100, 2.0)] == [0]
+    assert [one.offset for one in deferred.choose(lambda _line: 0, 100, 2.0)] == [0]
 
 
 def test_no_tenant_is_always_first() -> None:
@@ -77,7 +124,7 @@ def test_no_tenant_is_always_first() -> None:
         deferred.add(item("a", offset))
         deferred.add(item("b", 10 + offset))
 
-    turns = [deferred.choose(lambda _tenant: 9, 1, -1.0)[0].tenant_id for _ in range(4)]
+    turns = [deferred.choose(lambda _line: 9, 1, -1.0)[0].tenant_id for _ in range(4)]
 
     assert sorted(turns) == ["a", "a", "b", "b"]
 
@@ -87,9 +134,9 @@ def test_what_could_not_be_read_goes_back_in_front() -> None:
     deferred = Deferred(tenant_messages=10)
     for offset in range(3):
         deferred.add(item("a", offset))
-    deferred.put_back(deferred.choose(lambda _tenant: 2, 100, -1.0))
+    deferred.put_back(deferred.choose(lambda _line: 2, 100, -1.0))
 
-    assert [one.offset for one in deferred.choose(lambda _tenant: 9, 100, -1.0)] == [0, 1, 2]
+    assert [one.offset for one in deferred.choose(lambda _line: 9, 100, -1.0)] == [0, 1, 2]
     assert len(deferred) == 3
 
 
@@ -97,7 +144,7 @@ def test_partitions_that_are_given_away_are_forgotten() -> None:
     """Their offsets stay open for the next owner."""
     deferred = Deferred(tenant_messages=10)
     deferred.add(item("a", 0))
-    (read,) = deferred.choose(lambda _tenant: 1, 100, -1.0)
+    (read,) = deferred.choose(lambda _line: 1, 100, -1.0)
     deferred.add(item("a", 1))
     deferred.add(item("b", 2))
     deferred.clear()

@@ -20,6 +20,7 @@ from worker.judge.judgement import Judge, Judgement
 from worker.judge.scripted import ScriptedJudge
 from worker.policy.model import Asking, EffectivePolicy
 from worker.records import Message
+from worker.stream.deferred import DeferredOffset, Line
 from worker.stream.delivery import Delivery
 from worker.stream.ledger import PartitionLedger, read_suspects
 from worker.stream.pipeline import Pipeline
@@ -209,7 +210,8 @@ async def test_a_message_read_again_has_waited_since_it_was_read_first() -> None
     """Its time past its tenant's queue counts: for the verdict's timing and for the overload ladder."""
     rig, ledger = Rig(), open_ledger(0)
 
-    assert rig.pipeline.readmit(record(0, raw(0)), ledger, expired=False, since_s=time.monotonic() - 30)
+    item = DeferredOffset("acme", 0, 0, record(0, b"").timestamp, ledger.epoch, time.monotonic() - 30)
+    assert rig.pipeline.readmit(record(0, raw(0)), ledger, item, expired=False)
 
     rig.pipeline.pump()
     await asyncio.wait_for(rig.pipeline.drained({0}), 10)
@@ -375,6 +377,33 @@ async def test_aborting_frees_the_slots_and_leaves_the_offsets_open() -> None:
     assert again.watermark == 1
 
 
+async def test_revisions_past_their_share_wait_aside_in_their_order() -> None:
+    """Others pass them, but those that come behind others, in their tenant's line, do not."""
+    rig = Rig(window=2, tenant_queue_messages=3)
+    ledger = open_ledger(*range(8))
+    edited = [raw(0, "[sleep:50]", revision=number) for number in range(5)]
+    rig.take_in(ledger, edited[0])
+    for offset, value in enumerate([*edited[1:4], raw(7), raw(8), raw(9), edited[4]], 1):
+        rig.pipeline.accept(record(offset, value), ledger)
+
+    # Of three places in the queue, with a window of two, one is for revisions: 2 and 3 wait aside.
+    deferred = rig.state.deferred
+    assert len(rig.state.admission) == 3
+    assert deferred.holds_aside(Line("acme", 0, "m0"))
+
+    chosen = deferred.choose(lambda line: 0 if line.message_id else 9, 9, -1.0)
+    assert [item.offset for item in chosen] == [6, 7]
+    assert not rig.pipeline.readmit(record(6, raw(9)), ledger, chosen[0], expired=False)
+    assert rig.pipeline.readmit(record(7, edited[4]), ledger, chosen[1], expired=False)
+
+    deferred.settle(chosen[1])
+    deferred.put_back(chosen[:1])
+    lines = [item.offset for item in deferred.choose(lambda _line: 9, 9, -1.0)]
+    assert sorted(lines) == [2, 3, 6, 7]
+    assert lines.index(2) < lines.index(3) < lines.index(7)
+    rig.pipeline.abort()
+
+
 async def test_what_the_queue_cannot_hold_is_deferred_then_overloaded() -> None:
     """Past queue and deferral a message gets a status at once, and the rest keeps its turn."""
     rig = Rig(window=1, tenant_queue_messages=2, tenant_deferred_messages=1)
@@ -391,10 +420,10 @@ async def test_what_the_queue_cannot_hold_is_deferred_then_overloaded() -> None:
     statuses = {verdict["source"]["offset"]: verdict["status"] for verdict in rig.verdicts()}
     assert statuses == {0: "judged", 1: "judged", 2: "judged", 4: "overloaded"}
 
-    (waiting,) = rig.state.deferred.choose(rig.state.admission.room, 10, -1.0)
+    (waiting,) = rig.state.deferred.choose(lambda line: rig.state.admission.room(line.tenant_id), 10, -1.0)
 
     assert waiting.offset == 3
-    assert rig.pipeline.readmit(record(3, raw(3)), ledger, expired=False)
+    assert rig.pipeline.readmit(record(3, raw(3)), ledger, waiting, expired=False)
     rig.state.deferred.settle(waiting)
     rig.pipeline.pump()
     await asyncio.wait_for(rig.pipeline.drained({0}), 10)
