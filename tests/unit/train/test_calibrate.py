@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.evaluating import question_of, row
 from tests.support.fake_engine import FakeEngine, Script
 from tests.support.papers import card_facts, save_coverage
 from tests.support.reports import evaluation
@@ -25,8 +26,11 @@ from worker.config import Settings
 from worker.errors import TrainError
 from worker.judge.calibration import Calibration, Method, load_calibration, logit, mean_of
 from worker.judge.judge import RsafeJudge
+from worker.judge.judgement import Judgement
 from worker.records import ScoreMethod
+from worker.train.data.labels import HATE
 from worker.train.data.taxonomy import UNSAFE
+from worker.train.evaluation.judging import result_of
 from worker.train.evaluation.metrics import best_threshold as slow_threshold
 from worker.train.evaluation.metrics import decisions
 from worker.train.release.attach import attach, attach_targets, key_of
@@ -41,7 +45,7 @@ from worker.train.release.calibrate import (
     fit_methods,
     review_band,
 )
-from worker.train.release.judged_rows import RawScores, raw_scores
+from worker.train.release.judged_rows import RawScores, raw_scores, scored
 
 NAMES = {"hate": ("U7", "Hate"), "spam": ("SP", "Spam")}
 
@@ -258,6 +262,20 @@ def test_no_band_where_nothing_fails() -> None:
 
     assert review_band(scores, scores >= 0.5) is None
     assert review_band(scores[:20], scores[:20] < 0.5) is None
+
+
+def test_rows_of_one_label_bend_no_curve() -> None:
+    """A paper set's questions that no row, or every row, is unsafe under are no calibration rows."""
+    judged = Judgement(status="judged", model_label="safe", score=0.1, score_method="trace")
+    hard = [row(f"text {n}", n, "or_bench_hard", known={UNSAFE: False}) for n in range(3)]
+    both = [row(f"text {n}", n, "aegis2", known={UNSAFE: n == 0, HATE: False}) for n in range(3)]
+    of_hard = [result_of(question_of(one, UNSAFE), judged) for one in hard]
+    of_both = [result_of(question_of(one, key), judged) for one in both for key in (HATE, UNSAFE)]
+
+    found = scored([*of_hard, *of_both])
+
+    assert (found.labels, found.categories) == ([True, False, False], [UNSAFE] * 3)
+    assert len(scored(of_hard).labels) == 3, "where there are no others, the fit says that one label is missing"
 
 
 def _judged(folder: Path) -> RawScores:

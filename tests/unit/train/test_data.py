@@ -36,6 +36,7 @@ from worker.train.data.labels import (
 from worker.train.data.load import Loaded, left_out, load, load_rows, split_rows, unseen
 from worker.train.data.rows import ATTRIBUTION, Row
 from worker.train.data.splits import normalise
+from worker.train.evaluation.cases import cases
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,16 @@ def test_same_text_is_in_one_split(rows: list[Row]) -> None:
         for row in part:
             if row.role == "user":
                 assert split == home.setdefault(normalise(row.text), split)
+
+
+@pytest.mark.data
+def test_what_the_folders_sets_are_asked_for_has_both_labels(rows: list[Row]) -> None:
+    """In every split that measures or calibrates, so all of them may stand in one figure."""
+    parts = split_rows(rows)
+    for split in ("dev", "calib", "test"):
+        found = {(name, unsafe) for name, _, _, unsafe in cases(parts[split], len(rows))}
+        assert len({name for name, _ in found}) == 13
+        assert all((name, not unsafe) in found for name, unsafe in found)
 
 
 @pytest.mark.data

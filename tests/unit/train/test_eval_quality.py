@@ -103,6 +103,30 @@ def test_one_class_has_no_average_precision() -> None:
     assert quality.table(many([False] * 4, [0.1] * 4), [], seed=1).pooled.average_precision is None
 
 
+def test_what_cannot_be_told_apart_is_not_pooled() -> None:
+    """A paper set's questions of one label stand in lines of their own, and in nothing that is of several sets."""
+    both = many(LABELS, SCORES, name="aegis2/unsafe", source="aegis2", concept="unsafe")
+    trivial = many([False] * 60, [0.01] * 60, name="aegis2/hate", source="aegis2", concept="hate")
+    hard = many([False] * 60, [0.8] * 60, name="or_bench_hard/unsafe", source="or_bench_hard", concept="unsafe")
+    found = [*both, *trivial, *hard]
+
+    table, alone = quality.table(found, found, seed=1), quality.table(both, both, seed=1)
+
+    assert table.pooled == alone.pooled == table.by_source["aegis2"] == table.by_category["unsafe"]
+    assert table.by_set.keys() == {"aegis2/hate", "aegis2/unsafe", "or_bench_hard/unsafe"}
+    assert table.by_set["or_bench_hard/unsafe"] == table.by_source["or_bench_hard"]
+    assert table.by_source["or_bench_hard"].served.fpr == 1
+    assert table.by_category["hate"].rows == 60
+    assert quality.thresholds(found) == quality.thresholds(both)
+
+
+def test_the_folders_sets_are_always_pooled() -> None:
+    """Each of them has both labels; a small sample that lacks one by chance still counts."""
+    few = many([False] * 4, [0.1] * 4, name="surge/toxicity", source="surge", concept="toxicity")
+
+    assert quality.pooled([*many(LABELS, SCORES), *few]) == [*many(LABELS, SCORES), *few]
+
+
 def test_versus_is_paired_and_tuned_alike() -> None:
     """A baseline with reversed scores is worse on every resample; one with the same scores is equal."""
     found, tuning = many(LABELS, SCORES), many(LABELS, SCORES)

@@ -197,6 +197,17 @@ def test_the_same_place_with_another_question_is_not_compared() -> None:
     assert "identity/hate, direct: F1 unsafe" not in found.figures
 
 
+def test_compare_pools_what_can_be_told_apart() -> None:
+    """A paper set's category that no row is in is compared by itself, and in no figure of all sets."""
+    trivial = many([False] * 40, [0.01] * 40, name="aegis2/hate", source="aegis2", concept="hate")
+    answers = [*many(LABELS, SCORES), *trivial]
+
+    found = compare(side(answers, "x"), side(answers, "y"))
+
+    assert found.figures["all own labels, direct: accuracy"].rows == len(LABELS)
+    assert found.figures["aegis2/hate, direct: accuracy"].rows == 40
+
+
 def test_compare_refuses_what_cannot_be_compared() -> None:
     """No question in common, or another label for the same one."""
     found = many(LABELS, SCORES)

@@ -36,6 +36,7 @@ from worker.train.data.taxonomy import (
     WEAPONS,
     covered,
 )
+from worker.train.examples.fit import PAPER_LABELS
 
 EVALUATION = ("openai_moderation", "wildguard_test", "xstest")
 
@@ -67,6 +68,17 @@ def test_sets_and_sources_are_the_same() -> None:
     assert {name for name, source in PAPER_SOURCES.items() if source.use == "evaluation"} == set(EVALUATION)
     assert all("train" in PAPERS[name].splits for name in set(PAPERS) - set(EVALUATION))
     assert not any(MINORS & covered(paper.mapping) for paper in PAPERS.values())
+
+
+def test_only_what_a_row_can_violate_is_asked(tmp_path: Path) -> None:
+    """Beside the verdict those categories that one of the set's own means alone; of prompts that are all safe, none."""
+    assert PAPER_LABELS["or_bench_hard"] == PAPER_LABELS["toxic_chat"] == (UNSAFE,)
+    assert {WEAPONS, DRUGS, COERCION}.isdisjoint(PAPER_LABELS["beavertails"])
+    assert PAPER_LABELS["openai_moderation"] == (UNSAFE, CIVILITY, HATE, SELF_HARM, SEXUAL, VIOLENCE)
+    assert PAPER_LABELS["or_bench_toxic"][1:] == (CIVILITY, HATE, "privacy", SELF_HARM, SEXUAL, VIOLENCE)
+    for named in PAPERS["beavertails"].mapping.keys() - {"child_abuse"}:
+        (row,) = _read(tmp_path, "beavertails", beavertails(named))
+        assert {key for key, value in row.known.items() if value} <= set(PAPER_LABELS["beavertails"])
 
 
 @pytest.mark.parametrize("name", EVALUATION)

@@ -165,6 +165,7 @@ class Paper(Struct, frozen=True, kw_only=True):
         judged: the judged texts of a record.
         mapping: what its categories mean.
         complete: whether a row names every category that it violates.
+        only_safe: whether no row of it violates anything.
 
     """
 
@@ -173,6 +174,7 @@ class Paper(Struct, frozen=True, kw_only=True):
     judged: Callable[[Record], Iterator[_Judged]]
     mapping: Mapped
     complete: bool
+    only_safe: bool = False
 
 
 def _yes(value: Any) -> bool:
@@ -278,6 +280,7 @@ PAPERS: Final[dict[str, Paper]] = {
         judged=_or_bench_hard,
         mapping=_OR_BENCH,
         complete=False,
+        only_safe=True,
     ),
     "or_bench_toxic": Paper(
         hub=("bench-llm/or-bench", "or-bench-toxic"),

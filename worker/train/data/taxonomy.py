@@ -62,6 +62,11 @@ def covered(mapping: Mapped) -> frozenset[str]:
     return frozenset(key for keys in mapping.values() for key in keys) - MINORS
 
 
+def meant_alone(mapping: Mapped) -> frozenset[str]:
+    """Return the keys that one of a set's categories means by itself: no row is known to violate any other."""
+    return frozenset(keys[0] for keys in mapping.values() if len(keys) == 1) - MINORS
+
+
 def safe_labels(mapping: Mapped) -> dict[str, bool]:
     """Return the labels of a row that a set calls safe: outside each category that the set looks for."""
     return {UNSAFE: False} | dict.fromkeys(sorted(covered(mapping)), False)

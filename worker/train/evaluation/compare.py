@@ -17,7 +17,7 @@ from worker.train.evaluation import bootstrap, metrics
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.following import PREFIX, is_right
 from worker.train.evaluation.judging import Answered
-from worker.train.evaluation.quality import grouped, labels_of, scores_of, served_of
+from worker.train.evaluation.quality import grouped, labels_of, pooled, scores_of, served_of
 from worker.train.evaluation.report import Evaluation
 
 _POOLED: Final = "all own labels"
@@ -91,11 +91,16 @@ def _figures(shared: Pairs, seed: int) -> dict[str, Difference]:
     for method in sorted({one.method for one, _ in shared}):
         part = [pair for pair in shared if pair[0].method == method]
         names = {name: [pair for pair in part if pair[0].name == name] for name in _names(part)}
-        own = [pair for pair in part if pair[0].is_own]
+        own = _pooled([pair for pair in part if pair[0].is_own])
         for name, pairs in ({_POOLED: own} | names).items():
             if pairs:
                 found |= {f"{name}, {method}: {key}": one for key, one in _of_set(name, pairs, seed).items()}
     return found
+
+
+def _pooled(pairs: Pairs) -> Pairs:
+    kept = {one.name for one in pooled([one for one, _ in pairs])}
+    return [pair for pair in pairs if pair[0].name in kept]
 
 
 def _names(pairs: Pairs) -> list[str]:

@@ -336,7 +336,8 @@ def _papers(facts: Facts) -> str:
     ]
     text = (
         "Measured beside the data folder's, for their verdict (`unsafe`) under the whole taxonomy and by category; "
-        "`left out`: texts that stand in another split. Without train rows there is no baseline.\n"
+        "`left out`: texts that stand in another split. Without train rows there is no baseline. What has rows of one "
+        "label only is a line of its own and in no figure of several sets.\n"
     )
     return _section("Sets of the paper", text, grid(titles, rows)) if rows else ""
 

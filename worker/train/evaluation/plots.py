@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.train.evaluation.judging import Answered
 from worker.train.evaluation.metrics import precision_recall
-from worker.train.evaluation.quality import grouped, labels_of, scores_of
+from worker.train.evaluation.quality import grouped, labels_of, pooled, scores_of
 from worker.train.evaluation.report import Evaluation, Report
 
 
@@ -59,7 +59,8 @@ def _precision_recall(report: Report, answers: Sequence[Answered], path: Path) -
     figure, axes = _figure(len(report.quality), 5.5 * len(report.quality), 5)
     for axis, method in zip(axes, report.quality, strict=True):
         own = [one for one in answers if one.method == method and one.is_own and one.score is not None]
-        for source, part in sorted(grouped(own, lambda one: one.source).items()):
+        for source, whole in sorted(grouped(own, lambda one: one.source).items()):
+            part = pooled(whole)
             labels = labels_of(part)
             if labels.any() and not labels.all():
                 precision, recall = precision_recall(labels, scores_of(part))

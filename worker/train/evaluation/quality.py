@@ -1,4 +1,7 @@
-"""How good verdicts and scores are: by set and category, by source, by category, and all together. Pure."""
+"""How good verdicts and scores are: by set and category, by source, by category, and all together. Pure.
+
+Whatever is of several sets of questions is of those that can be told apart (``pooled``).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from worker.records import ScoreMethod
+from worker.train.data.papers import PAPERS
 from worker.train.evaluation import bootstrap, metrics
 from worker.train.evaluation.bootstrap import Interval
 from worker.train.evaluation.judging import Answered
@@ -80,14 +84,26 @@ def table(found: Sequence[Answered], tuning: Sequence[Answered], seed: int) -> T
 
     def cut(key: Callable[[Answered], str]) -> dict[str, Quality]:
         parts = grouped(found, key)
-        return {name: quality(parts[name], limits, seed) for name in sorted(parts)}
+        return {name: quality(pooled(parts[name]), limits, seed) for name in sorted(parts)}
 
     return Table(
-        pooled=quality(found, limits, seed),
+        pooled=quality(pooled(found), limits, seed),
         by_set=cut(lambda one: one.name),
         by_source=cut(lambda one: one.source),
         by_category=cut(lambda one: one.concept),
     )
+
+
+def pooled(found: Sequence[Answered]) -> list[Answered]:
+    """Return what figures over several sets of questions are made of.
+
+    A paper set's category may have one label only, in a sample or at all. Its rows can be wrong one way alone, and one
+    row may stand in a dozen such categories, so they are left out where there are others. The folder's sets have both
+    labels in every split, and what a small sample lacks by chance still counts.
+    """
+    labels = {(one.name, one.unsafe) for one in found}
+    kept = [one for one in found if one.source not in PAPERS or (one.name, not one.unsafe) in labels]
+    return kept or list(found)
 
 
 def grouped(found: Sequence[Answered], key: Callable[[Answered], str]) -> dict[str, list[Answered]]:
@@ -104,7 +120,7 @@ def thresholds(tuning: Sequence[Answered], key: Callable[[Answered], str] = lamb
     if not scored:
         return {}
     parts = {name: part for name, part in grouped(scored, key).items() if _enough(part)}
-    return {name: _best(part) for name, part in [*parts.items(), (POOLED, scored)]}
+    return {name: _best(part) for name, part in [*parts.items(), (POOLED, pooled(scored))]}
 
 
 def _enough(part: Sequence[Answered]) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from worker.train.data.papers import PAPERS
 from worker.train.data.rows import Row
-from worker.train.data.taxonomy import UNSAFE, covered
+from worker.train.data.taxonomy import UNSAFE, meant_alone
 from worker.train.policies.concept import Topic
 from worker.train.policies.wordings import TRAINING
 
@@ -19,9 +19,10 @@ MAX_CHARS: Final = 500
 PAPER_MAX_CHARS: Final = 4_000
 #: Texts come back in each epoch.
 _KEPT_TEXTS: Final = 200_000
-#: What each set of the paper was labelled for: its verdict, and the categories that its own speak of.
+#: What each set of the paper was labelled for: its verdict, and the categories that a row of it can be known to
+#: violate. Of any other every known label is "no", so many of them would only raise what is said of all together.
 PAPER_LABELS: Final[dict[str, tuple[str, ...]]] = {
-    name: (UNSAFE, *sorted(covered(paper.mapping))) for name, paper in PAPERS.items()
+    name: (UNSAFE, *sorted(() if paper.only_safe else meant_alone(paper.mapping))) for name, paper in PAPERS.items()
 }
 
 

@@ -13,7 +13,8 @@ from worker.judge.judge import RsafeJudge
 from worker.records import ScoreMethod
 from worker.train.data.rows import Row
 from worker.train.evaluation.cases import METHODS, own_questions
-from worker.train.evaluation.judging import Clock, Result, judge_all
+from worker.train.evaluation.judging import Clock, Result, answers, judge_all
+from worker.train.evaluation.quality import pooled
 from worker.train.release.calibrate import Scored
 
 Say = Callable[[str], None]
@@ -67,9 +68,10 @@ async def _scored(
 
 
 def scored(results: Sequence[Result]) -> Scored:
-    """Return scores, labels and concepts of judged questions."""
+    """Return scores, labels and concepts of judged questions, as far as they may be pooled: one curve is fitted."""
+    found = pooled(answers(results))
     return Scored(
-        scores=[one.judgement.score for one in results],
-        labels=[one.asked.unsafe for one in results],
-        categories=[one.asked.concept for one in results],
+        scores=[one.score for one in found],
+        labels=[one.unsafe for one in found],
+        categories=[one.concept for one in found],
     )
