@@ -37,6 +37,7 @@ from worker.train.data.load import Loaded, left_out, load, load_rows, split_rows
 from worker.train.data.rows import ATTRIBUTION, Row
 from worker.train.data.splits import normalise
 from worker.train.evaluation.cases import cases
+from worker.train.evaluation.data import CHATS
 
 
 @pytest.fixture(scope="module")
@@ -218,11 +219,25 @@ def test_paper_sets_are_named_once() -> None:
 
 
 @pytest.mark.data
-def test_some_convabuse_texts_were_seen(rows: list[Row]) -> None:
-    """Short messages of its test split stand in the context of training rows; the others were never seen."""
-    parts = split_rows(row for row in rows if row.source == "convabuse")
-    fresh = unseen(parts["test"], parts["train"])
-    assert 0 < len(fresh) < len(parts["test"])
+def test_some_texts_of_chats_were_seen(rows: list[Row]) -> None:
+    """Short messages stand in the context of training rows, answers after others; the README has these counts."""
+    parts = split_rows(rows)
+    tests = {name: [row for row in parts["test"] if row.source == name] for name in CHATS}
+    fresh = {name: unseen(part, parts["train"]) for name, part in tests.items()}
+    assert {name: (len(fresh[name]), len(tests[name])) for name in CHATS} == {
+        "convabuse": (125, 138),
+        "diasafety": (1027, 1059),
+    }
+
+
+@pytest.mark.data
+def test_only_an_answer_is_judged_in_two_splits(rows: list[Row]) -> None:
+    """Other sets keep a judged text in one split; DiaSafety's groups are of contexts, and so it is told apart."""
+    parts = split_rows(rows)
+    trained = {normalise(row.text) for row in parts["train"]}
+    seen = {split: Counter(row.source for row in parts[split] if normalise(row.text) in trained) for split in parts}
+    del seen["train"]
+    assert seen == {"dev": {"diasafety": 15}, "calib": {"diasafety": 14}, "test": {"diasafety": 31}}
 
 
 def test_unseen_texts_stand_nowhere_in_training() -> None:

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from tests.support.evaluating import answer, made_data, many, row
+from tests.support.fake_engine import Script
+from tests.support.probing import probed
 from tests.support.reports import LABELS, SCORES, evaluation, facts
 from tests.support.tiny_model import save_tokenizer
 from worker import cli
-from worker.commands.evaluate import EvalOptions, compare_folders, evaluate, options_of
+from worker.commands.evaluate import EvalOptions, compare_folders, evaluate, measure, options_of
 from worker.config import Settings
 from worker.errors import ModelError, TrainError, UsageError
 from worker.train.data.labels import close
@@ -24,6 +26,7 @@ from worker.train.evaluation.judging import Answered
 from worker.train.evaluation.markdown import grid, render, render_comparison
 from worker.train.evaluation.plots import draw
 from worker.train.evaluation.report import JSON_FILE, Evaluation, Report, load, save
+from worker.train.evaluation.run import Options
 
 
 def test_a_report_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -240,6 +243,25 @@ def test_data_is_prepared() -> None:
     assert data.violated["spam"] == 10
     assert {"abuse", "hate", "spam", "toxicity"} <= data.models.keys(), "parts of none: no row here has any"
     assert (len(data.rows_digest), data.templates) == (64, (("old", "hug old"),))
+
+
+async def test_texts_never_seen_are_told_apart_in_two_sets(tmp_path: Path) -> None:
+    """Chat messages stand in others' contexts, and DiaSafety's answers after other contexts; each set has its line."""
+    labels = [(number, known) for number, known in enumerate([{"risk_ignorance": True}, {"risk_ignorance": False}] * 2)]
+    said = [row(f"Just go {n}", n, "diasafety", known=known, role="agent") for n, known in labels]
+    chats = [row(f"you bot {n}", n, "convabuse", known={"abuse": n == 0}, place=f"chat:{n}") for n in range(2)]
+    parts = {"train": [said[0]], "dev": [*said, *chats], "calib": [], "test": []}
+    data = make_data(parts, "dev", [], {})  # type: ignore[arg-type]
+    judge, _ = await probed(tmp_path / "model", Script(p_unsafe=0.9))
+
+    sections = frozenset({"quality"})
+    asked = Options(sections=sections, methods=("direct",))  # type: ignore[arg-type]
+    found = await measure(judge, tmp_path / "model", data, asked, lambda _: None)
+    await judge.stop()
+
+    table = found.report.quality["direct"].by_set
+    assert table["diasafety (texts never seen)"].rows == 3
+    assert table["convabuse (texts never seen)"].rows == 2
 
 
 def test_parts_of_concepts_have_models_of_their_own() -> None:

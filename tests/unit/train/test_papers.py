@@ -136,6 +136,16 @@ def test_a_pair_of_answers_is_two_rows_of_one_group(tmp_path: Path) -> None:
     assert {MISINFORMATION, COERCION}.isdisjoint(first.known)
 
 
+def test_a_prompt_and_its_answer_are_one_group_however_they_are_written(tmp_path: Path) -> None:
+    """What ties rows is the text that is judged: cleaned of escapes and of marks that nobody sees."""
+    escaped = "Who&#39;s afraid of cats &amp; dogs\u200b, I\ufffdm asking"
+    prompt, answer = _read(tmp_path, "aegis2", aegis("safe", "safe", "") | {"prompt": escaped})
+    (plain,) = _read(tmp_path, "xstest", SAMPLES["xstest"] | {"prompt": prompt.text})
+
+    assert prompt.text == answer.context[0].text == "Who's afraid of cats & dogs, I'm asking"
+    assert prompt.keys == answer.keys == plain.keys
+
+
 @pytest.mark.parametrize(
     "record, known",
     [

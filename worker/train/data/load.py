@@ -146,8 +146,9 @@ def split_rows(rows: Iterable[Row]) -> dict[Split, list[Row]]:
 def unseen(measured: Iterable[Row], trained: Iterable[Row]) -> list[Row]:
     """Return the rows whose text stands nowhere in the training rows, neither judged nor as context.
 
-    Groups keep a judged text in one split, but the short messages of a chat (``yes``) also stand in the
-    context of others; ConvAbuse is reported with and without such rows.
+    Groups keep what a user wrote in one split once it is judged, but the short messages of a chat (``yes``) also
+    stand in the context of others; and DiaSafety's groups are of contexts, so an answer that was given to two of
+    them may stand in two splits. Both ConvAbuse and DiaSafety are reported with and without such rows.
     """
     seen = {normalise(turn.text) for row in trained for turn in row.messages}
     return [row for row in measured if normalise(row.text) not in seen]

@@ -379,7 +379,8 @@ def _usable(judged: _Judged, paper: Paper) -> bool:
 
 
 def _row(name: str, place: str, part: int, judged: _Judged) -> Row:
-    paper, prompt = PAPERS[name], clean(judged.prompt)
+    # Cleaned before anything is made of them, or escapes would part a prompt from its answer.
+    paper, prompt, text = PAPERS[name], clean(judged.prompt), clean(judged.text)
     role: Role = "agent" if prompt else "user"
     told = (
         unsafe_labels(judged.named, paper.mapping, complete=paper.complete)
@@ -389,9 +390,9 @@ def _row(name: str, place: str, part: int, judged: _Judged) -> Row:
     return Row(
         source=name,
         place=f"{name}/{place}" + (f"#{part}" if part else ""),
-        text=clean(judged.text),
+        text=text,
         role=role,
         context=(Turn(role="user", text=prompt),) if prompt else (),
         known=consistent(told if judged.known is None else judged.known),
-        keys=("text:" + normalise(prompt or judged.text),),
+        keys=("text:" + normalise(prompt or text),),
     )

@@ -25,7 +25,7 @@ from worker.train.evaluation.papers import Measured, read_parted
 CALIB_FOR: Final[dict[Split, Split]] = {"test": "calib", "dev": "calib", "calib": "dev"}
 DEV_FOR: Final[dict[Split, Split]] = {"test": "dev", "dev": "calib", "calib": "dev"}
 #: Reported once more on texts that stand nowhere in training.
-CHAT: Final = "convabuse"
+CHATS: Final = ("convabuse", "diasafety")
 _DATA_FILES: Final = ("*.csv", "*.jsonl", "*.json")
 
 
@@ -40,7 +40,7 @@ class Data(Struct, frozen=True, kw_only=True):
         calib, dev: rows to choose thresholds on.
         train: what the baselines learn from.
         models: a linear model for each concept and each part.
-        unseen: places of chat rows whose text stands nowhere in training.
+        unseen: places of rows of ``CHATS`` whose text stands nowhere in training.
         templates: (identity term, benign text).
         files: SHA-256 of each data file, by its path within the folder.
         rows_digest: SHA-256 of the places of ``rows``.
@@ -89,7 +89,7 @@ def make_data(
     inside = [row for row in closed(train) if any(value and is_part(key) for key, value in row.known.items())]
     models = fit_all(_with_both(train, lambda key: not is_part(key))) | fit_all(_with_both(inside, is_part))
     rows = in_order(parts[split], split)
-    chat = [row for row in rows if row.source == CHAT]
+    chats = [row for row in rows if row.source in CHATS]
     return Data(
         split=split,
         rows=rows,
@@ -98,7 +98,7 @@ def make_data(
         dev=in_order(parts[DEV_FOR[split]], DEV_FOR[split]),
         train=tuple(parts["train"]),
         models=models,
-        unseen=frozenset(row.place for row in unseen(chat, parts["train"])),
+        unseen=frozenset(row.place for row in unseen(chats, parts["train"])),
         templates=tuple(templates),
         files=files,
         rows_digest=hashlib.sha256("\n".join(sorted(row.place for row in rows)).encode()).hexdigest(),

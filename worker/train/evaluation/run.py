@@ -16,7 +16,7 @@ from worker.train.data.splits import Split
 from worker.train.evaluation import fairness, following, formats, quality, reasoning
 from worker.train.evaluation.baseline import ONE_MODEL, baseline_scores
 from worker.train.evaluation.cases import METHODS, WORDING, Asked, own_questions
-from worker.train.evaluation.data import CALIB_FOR, CHAT, DEV_FOR, Data
+from worker.train.evaluation.data import CALIB_FOR, CHATS, DEV_FOR, Data
 from worker.train.evaluation.journal import Journal, Kept, Once, anew
 from worker.train.evaluation.judging import (
     Answered,
@@ -49,6 +49,9 @@ _FORCED: Final = 400
 _TUNING: Final = 300
 #: Texts of each identity term: all of them, or a part of the limit.
 _TERM_SHARE: Final = 8
+
+#: After the name of a set: its rows whose text stands nowhere in training.
+_FRESH: Final = " (texts never seen)"
 
 Say = Callable[[str], None]
 
@@ -147,12 +150,17 @@ class Evaluator:
             found = answers(await self._own_results(method))
             tuning = await self._tuning(CALIB_FOR[self._data.split], self._data.calib, method)
             table = quality.table(found, tuning, self._options.seed)
-            fresh = [one for one in found if one.place in self._data.unseen]
-            if fresh:
-                name = f"{CHAT} (texts never seen)"
-                table.by_set[name] = quality.quality(fresh, quality.thresholds(tuning), self._options.seed)
+            limits = quality.thresholds(tuning)
+            for name, fresh in self._fresh(found).items():
+                table.by_set[name + _FRESH] = quality.quality(fresh, limits, self._options.seed)
             tables[method], costs[method] = table, quality.cost(found)
         self.parts |= {"quality": tables, "cost": costs, "better_method": quality.better_method(tables)}
+
+    def _fresh(self, found: Sequence[Answered]) -> dict[str, list[Answered]]:
+        """Return the answers about texts that stand nowhere in training, by those sets of which some do."""
+        parts = {name: [one for one in found if one.source == name] for name in CHATS}
+        fresh = {name: [one for one in part if one.place in self._data.unseen] for name, part in parts.items()}
+        return {name: part for name, part in fresh.items() if part}
 
     async def _wording(self) -> None:
         tables = {}
@@ -170,8 +178,8 @@ class Evaluator:
             tuning = await self._tuning(DEV_FOR[self._data.split], self._data.dev, method)
             seed = self._options.seed
             table = quality.versus(measured, tuning, scores, _model_of, seed)
-            fresh = [one for one in measured if one.place in self._data.unseen]
-            table |= quality.versus(fresh, tuning, scores, _model_of, seed, suffix=" (texts never seen)")
+            for fresh in self._fresh(measured).values():
+                table |= quality.versus(fresh, tuning, scores, _model_of, seed, suffix=_FRESH)
             found[method] = table
         self.parts["baseline"] = found
 
