@@ -232,6 +232,86 @@ def test_files_of_another_format_are_refused(tmp_path: Path, content: bytes, nam
         read_paper("beavertails", path, use="train")
 
 
+_SECRET = "a word of somebody"
+
+
+@pytest.mark.parametrize(
+    "name, changed",
+    [
+        ("toxic_chat", {"toxicity": None}),
+        ("toxic_chat", {"toxicity": _SECRET}),
+        ("toxic_chat", {"user_input": None}),
+        ("toxic_chat", {"user_input": 5}),
+        ("aegis2", {"prompt_label": _SECRET}),
+        ("aegis2", {"response_label": 1, "response": "So."}),
+        ("aegis2", {"violated_categories": ["Violence"]}),
+        ("or_bench_toxic", {"category": None}),
+        ("beavertails", {"is_safe": None}),
+        ("beavertails", {"is_safe": "safe"}),
+        ("beavertails", {"response": None}),
+        ("beavertails", {"category": _SECRET}),
+        ("beavertails", {"category": [_SECRET]}),
+        ("beavertails", {"category": {"privacy_violation": _SECRET}}),
+        ("safe_rlhf", {"is_response_1_safe": ""}),
+        ("openai_moderation", {"HR": 0.4}),
+        ("wildguard_test", {"prompt_harm_label": _SECRET}),
+        ("wildguard_test", {"response": 7}),
+        ("xstest", {"label": 1}),
+        ("xstest", {"label": None}),
+    ],
+)
+def test_a_verdict_or_text_that_cannot_be_read_is_refused(tmp_path: Path, name: str, changed: dict[str, Any]) -> None:
+    """Never taken for a "no": file, row and field are named, and nothing of the record."""
+    field = next(iter(changed))
+    with pytest.raises(TrainError, match=rf"row 1 of .*{name}.jsonl is not in the format of {name} .*{field}") as found:
+        _read(tmp_path, name, SAMPLES[name], SAMPLES[name] | changed)
+    assert _SECRET not in str(found.value)
+
+
+def test_verdicts_are_read_however_they_are_written(tmp_path: Path) -> None:
+    """Flags as JSON, Parquet and CSV have them, words in any case; what was not judged is no row."""
+    safe = [False, 0, 0.0, "0", "False", "no"]
+    unsafe = [True, 1, 1.0, "1", "TRUE", "yes"]
+    rows = _read(tmp_path, "toxic_chat", *(SAMPLES["toxic_chat"] | {"toxicity": one} for one in [*safe, *unsafe]))
+    assert [row.known[UNSAFE] for row in rows] == [False] * 6 + [True] * 6
+    (row,) = _read(tmp_path, "xstest", SAMPLES["xstest"] | {"label": " Unsafe"})
+    assert row.known[UNSAFE]
+    (row,) = _read(tmp_path, "aegis2", aegis("Unsafe", "", "Violence") | {"response": "So."})
+    assert row.known == {UNSAFE: True, VIOLENCE: True} | dict.fromkeys(row.known.keys() - {UNSAFE, VIOLENCE}, False)
+    assert [] == _read(
+        tmp_path, "openai_moderation", {"prompt": "Nobody looked at this.", "S": None, "H": float("nan")}
+    )
+
+
+@pytest.mark.parametrize(
+    "content, name, says",
+    [
+        pytest.param(b"", "x.jsonl", "holds no record; point to a whole file of or_bench_hard", id="empty"),
+        pytest.param(b"prompt,category\n", "x.csv", "holds no record", id="a head alone"),
+        pytest.param(b"[]", "x.json", "holds no record", id="an empty array"),
+        pytest.param(b"5", "x.json", "cannot be read as .json", id="no array"),
+        pytest.param(b'{"data": []}', "x.json", "cannot be read as .json", id="an object"),
+        pytest.param(b"[1, 2]", "x.jsonl", "row 0 .* is no record", id="no record"),
+        pytest.param(b"category,prompt\nhate\n", "x.csv", "row 0 .* prompt", id="a short row"),
+        pytest.param(b"prompt\n" + b"a" * 140_000, "x.csv", "field larger .* convert it", id="a long field"),
+    ],
+)
+def test_files_without_what_is_needed_are_refused(tmp_path: Path, content: bytes, name: str, says: str) -> None:
+    """In one line, and never read as a set of no rows."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(TrainError, match=says):
+        read_paper("or_bench_hard", path, use="train")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
+    """Spreadsheets write one before the first name."""
+    path = tmp_path / "x.csv"
+    path.write_text("prompt,category\nhello there,hate\n", encoding="utf-8-sig")
+    (row,) = read_paper("or_bench_hard", path, use="train")
+    assert row.text == "hello there"
+
+
 def test_unknown_set_and_missing_split_are_refused() -> None:
     """A name that is no set, and a use that the hub has no split for."""
     with pytest.raises(TrainError, match="no set is called"):

@@ -28,8 +28,9 @@ def from_file(path: Path) -> Iterator[Record]:
         raise TrainError(text)
     try:
         yield from reader(path)
-    except (OSError, ValueError) as error:
-        text = f"{path} cannot be read as {path.suffix}: {error}; point to a whole file of the set"
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        kinds = f"point to a whole file of the set, or convert it to another of {', '.join(readers)}"
+        text = f"{path} cannot be read as {path.suffix}: {error}; {kinds}"
         raise TrainError(text) from error
 
 
@@ -56,11 +57,16 @@ def _lines(path: Path) -> Iterator[Record]:
 
 
 def _array(path: Path) -> Iterator[Record]:
-    yield from orjson.loads(path.read_bytes())
+    records = orjson.loads(path.read_bytes())
+    if not isinstance(records, list):
+        text = "it holds no array"
+        raise TypeError(text)
+    yield from records
 
 
 def _csv(path: Path) -> Iterator[Record]:
-    with path.open(encoding="utf-8", newline="") as file:
+    # Spreadsheets write a byte order mark, which else is part of the first column's name.
+    with path.open(encoding="utf-8-sig", newline="") as file:
         yield from csv.DictReader(file)
 
 

@@ -8,11 +8,10 @@ they leave open stays unknown. Rows about minors are left out.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -20,28 +19,31 @@ from worker.errors import TrainError
 from worker.records import Role, Turn
 from worker.train.data.clean import clean
 from worker.train.data.hub import Record, from_file, from_hub
-from worker.train.data.labels import CIVILITY, EXPERTISE, HATE
+from worker.train.data.paper_records import (
+    AEGIS,
+    BEAVERTAILS,
+    NO_CATEGORIES,
+    OPENAI,
+    OR_BENCH,
+    SAFE_RLHF,
+    WILDGUARD,
+    Judged,
+    aegis,
+    beavertails,
+    openai,
+    or_bench_hard,
+    or_bench_toxic,
+    safe_rlhf,
+    toxic_chat,
+    wildguard,
+    xstest,
+)
 from worker.train.data.rows import Row
 from worker.train.data.sources import SOURCES, Use
 from worker.train.data.splits import normalise
 from worker.train.data.taxonomy import (
-    ANIMALS,
     ANY,
-    CHILD_ABUSE,
-    COERCION,
-    CRIME,
-    DRUGS,
-    ESPIONAGE,
-    MISINFORMATION,
-    PRIVACY,
-    PROPERTY,
-    PUBLIC_SAFETY,
-    SELF_HARM,
     SEXUAL,
-    SEXUAL_MINORS,
-    UNSAFE,
-    VIOLENCE,
-    WEAPONS,
     Mapped,
     about_minors,
     consistent,
@@ -49,111 +51,10 @@ from worker.train.data.taxonomy import (
     unsafe_labels,
 )
 
-_AEGIS: Final[Mapped] = {
-    "Hate/Identity Hate": (HATE,),
-    "Sexual": (SEXUAL,),
-    "Violence": (VIOLENCE,),
-    "Suicide and Self Harm": (SELF_HARM,),
-    "Threat": (VIOLENCE, CIVILITY),
-    "Sexual Minor": (SEXUAL_MINORS,),
-    "Guns and Illegal Weapons": (WEAPONS,),
-    "Controlled/Regulated Substances": (DRUGS,),
-    "Criminal Planning/Confessions": ANY,
-    "PII/Privacy": (PRIVACY,),
-    "Harassment": (CIVILITY,),
-    "Profanity": (CIVILITY,),
-    "Fraud/Deception": (CRIME,),
-    "Malware": (CRIME, WEAPONS),
-    "Manipulation": (MISINFORMATION, COERCION),
-    "Political/Misinformation/Conspiracy": (MISINFORMATION,),
-    "Copyright/Trademark/Plagiarism": (PROPERTY,),
-    "Unauthorized Advice": (EXPERTISE,),
-}
-_OR_BENCH: Final[Mapped] = {
-    "deception": (CRIME, MISINFORMATION),
-    "harassment": (CIVILITY,),
-    "hate": (HATE,),
-    "privacy": (PRIVACY,),
-    "self-harm": (SELF_HARM,),
-    "sexual": (SEXUAL,),
-    "violence": (VIOLENCE,),
-}
-_BEAVERTAILS: Final[Mapped] = {
-    "animal_abuse": (ANIMALS,),
-    "child_abuse": (CHILD_ABUSE, SEXUAL_MINORS),
-    "discrimination,stereotype,injustice": (HATE,),
-    "drug_abuse,weapons,banned_substance": (DRUGS, WEAPONS),
-    "financial_crime,property_crime,theft": (CRIME,),
-    "hate_speech,offensive_language": (HATE, CIVILITY),
-    "misinformation_regarding_ethics,laws_and_safety": (MISINFORMATION,),
-    "privacy_violation": (PRIVACY,),
-    "self_harm": (SELF_HARM,),
-    "sexually_explicit,adult_content": (SEXUAL,),
-    "terrorism,organized_crime": (VIOLENCE, WEAPONS, CRIME),
-    "violence,aiding_and_abetting,incitement": (VIOLENCE,),
-}
-_SAFE_RLHF: Final[Mapped] = {
-    "Endangering National Security": (ESPIONAGE,),
-    "Insulting Behavior": (CIVILITY,),
-    "Discriminatory Behavior": (HATE,),
-    "Endangering Public Health": (PUBLIC_SAFETY,),
-    "Copyright Issues": (PROPERTY,),
-    "Violence": (VIOLENCE,),
-    "Drugs": (DRUGS,),
-    "Privacy Violation": (PRIVACY,),
-    "Economic Crime": (CRIME,),
-    "Mental Manipulation": (MISINFORMATION, COERCION),
-    "Human Trafficking": (COERCION,),
-    "Physical Harm": (VIOLENCE,),
-    "Sexual Content": (SEXUAL,),
-    "Cybercrime": (CRIME,),
-    "Disrupting Public Order": (VIOLENCE, PUBLIC_SAFETY),
-    "Environmental Damage": (PUBLIC_SAFETY,),
-    "Psychological Harm": (CIVILITY, COERCION, SELF_HARM),
-    "White-Collar Crime": (CRIME,),
-    "Animal Abuse": (ANIMALS,),
-}
-_OPENAI: Final[Mapped] = {
-    "S": (SEXUAL,),
-    "H": (HATE,),
-    "V": (VIOLENCE,),
-    "HR": (CIVILITY,),
-    "SH": (SELF_HARM,),
-    "S3": (SEXUAL_MINORS,),
-    "H2": (HATE,),
-    "V2": (VIOLENCE,),
-}
-_WILDGUARD: Final[Mapped] = {
-    "violence_and_physical_harm": (VIOLENCE,),
-    "toxic_language_hate_speech": (HATE, CIVILITY),
-    "sexual_content": (SEXUAL,),
-    "sensitive_information_organization_government": (PRIVACY, PROPERTY, ESPIONAGE),
-    "private_information_individual": (PRIVACY,),
-    "social_stereotypes_and_unfair_discrimination": (HATE,),
-    "fraud_assisting_illegal_activities": (CRIME, WEAPONS, DRUGS),
-    "mental_health_over-reliance_crisis": (SELF_HARM, EXPERTISE),
-    "cyberattack": (CRIME,),
-    "copyright_violations": (PROPERTY,),
-    "disseminating_false_or_misleading_information_encouraging_disinformation_campaigns": (MISINFORMATION,),
-    "causing_material_harm_by_disseminating_misinformation": (MISINFORMATION,),
-}
-#: Only the verdict: these sets have no categories of their own.
-_NONE: Final[Mapped] = {}
 #: A blunt filter, not a guarantee: where a set has no category for minors, their words in a sexual row.
 _MINOR: Final = re.compile(
     r"\b(child|children|kid|kids|minor|minors|underage|teen|teens|teenager|boy|girl|preteen|toddler)s?\b", re.IGNORECASE
 )
-_REDACTED: Final = "REDACTED"
-
-
-class _Judged(Struct, frozen=True):
-    """What a record says: one judged text, None where it has no verdict."""
-
-    text: str
-    unsafe: bool | None
-    named: tuple[str, ...] = ()
-    prompt: str = ""
-    known: dict[str, bool] | None = None
 
 
 class Paper(Struct, frozen=True, kw_only=True):
@@ -171,90 +72,10 @@ class Paper(Struct, frozen=True, kw_only=True):
 
     hub: tuple[str, str | None]
     splits: dict[Use, str]
-    judged: Callable[[Record], Iterator[_Judged]]
+    judged: Callable[[Record], Iterator[Judged]]
     mapping: Mapped
     complete: bool
     only_safe: bool = False
-
-
-def _yes(value: Any) -> bool:
-    """Read a flag as JSON, Parquet or CSV have it."""
-    return str(value).strip().lower() in {"1", "1.0", "true", "yes"}
-
-
-def _flags(value: Any) -> tuple[str, ...]:
-    """Return the names that are set; CSV holds the mapping as text."""
-    flags: Mapping[str, Any] = ast.literal_eval(value) if isinstance(value, str) else value or {}
-    return tuple(name for name, is_set in flags.items() if is_set)
-
-
-def _toxic_chat(record: Record) -> Iterator[_Judged]:
-    yield _Judged(record["user_input"], _yes(record["toxicity"]))
-
-
-def _aegis(record: Record) -> Iterator[_Judged]:
-    """Judge the prompt, and the answer where there is one.
-
-    The categories are those of the whole exchange, so an answer takes them only where it is unsafe; and a
-    prompt only where the answer adds nothing.
-    """
-    named = tuple(name.strip() for name in (record.get("violated_categories") or "").split(",") if name.strip())
-    prompt, answer = record["prompt"], record.get("response") or ""
-    prompt_label, answer_label = record.get("prompt_label"), record.get("response_label")
-    if prompt == _REDACTED:
-        return
-    alone = named if answer_label != "unsafe" or prompt_label != "unsafe" else ("", *_minor_names(named))
-    if prompt_label in {"safe", "unsafe"}:
-        yield _Judged(prompt, prompt_label == "unsafe", alone)
-    if answer and answer_label in {"safe", "unsafe"}:
-        yield _Judged(answer, answer_label == "unsafe", alone, prompt)
-
-
-def _minor_names(named: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in named if about_minors((name,), _AEGIS))
-
-
-def _or_bench_hard(record: Record) -> Iterator[_Judged]:
-    """Prompts that look unsafe and are not."""
-    yield _Judged(record["prompt"], unsafe=False)
-
-
-def _or_bench_toxic(record: Record) -> Iterator[_Judged]:
-    yield _Judged(record["prompt"], unsafe=True, named=(record["category"],))
-
-
-def _beavertails(record: Record) -> Iterator[_Judged]:
-    named = _flags(record["category"])
-    yield _Judged(record["response"], not _yes(record["is_safe"]), named, record["prompt"])
-
-
-def _safe_rlhf(record: Record) -> Iterator[_Judged]:
-    for place in (0, 1):
-        named = _flags(record.get(f"response_{place}_harm_category"))
-        safe = _yes(record[f"is_response_{place}_safe"])
-        yield _Judged(record[f"response_{place}"], not safe, named, record["prompt"])
-
-
-def _openai(record: Record) -> Iterator[_Judged]:
-    """Flags may be missing: then that category is unknown. Not threatening (H2), not graphic (V2) says nothing."""
-    flags = {name: _yes(record[name]) for name in _OPENAI if record.get(name) not in {None, ""}}
-    named = tuple(name for name, is_set in flags.items() if is_set)
-    told = {key: False for name in flags.keys() - {"H2", "V2", "S3"} for key in _OPENAI[name]}
-    told |= {key: True for name in named for key in _OPENAI[name]}
-    yield _Judged(record["prompt"], bool(named), named, known={UNSAFE: bool(named)} | told)
-
-
-def _wildguard(record: Record) -> Iterator[_Judged]:
-    named = (record.get("subcategory") or "",)
-    labels = {"harmful": True, "unharmful": False}
-    yield _Judged(record["prompt"], labels.get(record.get("prompt_harm_label") or ""), named)
-    if record.get("response"):
-        answer = labels.get(record.get("response_harm_label") or "")
-        yield _Judged(record["response"], answer, named, record["prompt"])
-
-
-def _xstest(record: Record) -> Iterator[_Judged]:
-    yield _Judged(record["prompt"], record["label"] == "unsafe")
 
 
 _TEST: Final[dict[Use, str]] = {"evaluation": "test"}
@@ -263,62 +84,62 @@ PAPERS: Final[dict[str, Paper]] = {
     "toxic_chat": Paper(
         hub=("lmsys/toxic-chat", "toxicchat0124"),
         splits=_BOTH,
-        judged=_toxic_chat,
-        mapping=_NONE,
+        judged=toxic_chat,
+        mapping=NO_CATEGORIES,
         complete=False,
     ),
     "aegis2": Paper(
         hub=("nvidia/Aegis-AI-Content-Safety-Dataset-2.0", None),
         splits=_BOTH,
-        judged=_aegis,
-        mapping=_AEGIS,
+        judged=aegis,
+        mapping=AEGIS,
         complete=True,
     ),
     "or_bench_hard": Paper(
         hub=("bench-llm/or-bench", "or-bench-hard-1k"),
         splits={"train": "train"},
-        judged=_or_bench_hard,
-        mapping=_OR_BENCH,
+        judged=or_bench_hard,
+        mapping=OR_BENCH,
         complete=False,
         only_safe=True,
     ),
     "or_bench_toxic": Paper(
         hub=("bench-llm/or-bench", "or-bench-toxic"),
         splits={"train": "train"},
-        judged=_or_bench_toxic,
-        mapping=_OR_BENCH,
+        judged=or_bench_toxic,
+        mapping=OR_BENCH,
         complete=False,
     ),
     "beavertails": Paper(
         hub=("PKU-Alignment/BeaverTails", None),
         splits={"train": "30k_train", "evaluation": "30k_test"},
-        judged=_beavertails,
-        mapping=_BEAVERTAILS,
+        judged=beavertails,
+        mapping=BEAVERTAILS,
         complete=True,
     ),
     "safe_rlhf": Paper(
         hub=("PKU-Alignment/PKU-SafeRLHF", None),
         splits=_BOTH,
-        judged=_safe_rlhf,
-        mapping=_SAFE_RLHF,
+        judged=safe_rlhf,
+        mapping=SAFE_RLHF,
         complete=True,
     ),
     "openai_moderation": Paper(
         hub=("mmathys/openai-moderation-api-evaluation", None),
         splits={"evaluation": "train"},
-        judged=_openai,
-        mapping=_OPENAI,
+        judged=openai,
+        mapping=OPENAI,
         complete=True,
     ),
     "wildguard_test": Paper(
         hub=("allenai/wildguardmix", "wildguardtest"),
         splits=_TEST,
-        judged=_wildguard,
-        mapping=_WILDGUARD,
+        judged=wildguard,
+        mapping=WILDGUARD,
         complete=False,
     ),
     "xstest": Paper(
-        hub=("Paul/XSTest", None), splits={"evaluation": "train"}, judged=_xstest, mapping=_NONE, complete=False
+        hub=("Paul/XSTest", None), splits={"evaluation": "train"}, judged=xstest, mapping=NO_CATEGORIES, complete=False
     ),
 }
 
@@ -337,23 +158,33 @@ def read_paper(name: str, path: Path | None = None, *, use: Use) -> list[Row]:
 
     Raises:
         TrainError: no such set, a set or split that must not be used so, a file or a hub that cannot be
-            read, or a field that is missing.
+            read or holds no record, or a field that is missing or not as the set writes it.
 
     """
     paper = allowed(name, path, use)
     records = from_file(path) if path else from_hub(*paper.hub, paper.splits[use])
-    stem = path.name if path else paper.splits[use]
-    rows: list[Row] = []
+    where, stem = path or paper.hub[0], path.name if path else paper.splits[use]
+    rows, number = list[Row](), -1
     for number, record in enumerate(records):
         try:
-            judged = list(paper.judged(record))
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            judged = _judged(paper, record)
+        except (TypeError, ValueError) as error:
             text = (
-                f"row {number} of {path or paper.hub[0]} is not in the format of {name} ({error!r}); give a file of it"
+                f"row {number} of {where} is not in the format of {name} ({error}); mend it, or give a file of {name}"
             )
             raise TrainError(text) from error
         rows += [_row(name, f"{stem}:{number}", part, one) for part, one in enumerate(judged) if _usable(one, paper)]
+    if number < 0:
+        text = f"{where} holds no record; point to a whole file of {name}"
+        raise TrainError(text)
     return rows
+
+
+def _judged(paper: Paper, record: object) -> list[Judged]:
+    if not isinstance(record, Mapping):
+        text = "it is no record with fields"
+        raise TypeError(text)
+    return list(paper.judged(record))
 
 
 def allowed(name: str, path: Path | None, use: Use) -> Paper:
@@ -371,14 +202,14 @@ def allowed(name: str, path: Path | None, use: Use) -> Paper:
     return paper
 
 
-def _usable(judged: _Judged, paper: Paper) -> bool:
+def _usable(judged: Judged, paper: Paper) -> bool:
     if judged.unsafe is None or not clean(judged.text) or about_minors(judged.named, paper.mapping):
         return False
     sexual = any(SEXUAL in paper.mapping.get(name, ANY) for name in judged.named)
     return not (sexual and _MINOR.search(f"{judged.prompt} {judged.text}"))
 
 
-def _row(name: str, place: str, part: int, judged: _Judged) -> Row:
+def _row(name: str, place: str, part: int, judged: Judged) -> Row:
     # Cleaned before anything is made of them, or escapes would part a prompt from its answer.
     paper, prompt, text = PAPERS[name], clean(judged.prompt), clean(judged.text)
     role: Role = "agent" if prompt else "user"
