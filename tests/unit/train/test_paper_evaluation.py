@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from tests.support.data_folder import write_folder
-from tests.support.evaluating import made_data
+from tests.support.evaluating import made_data, many
 from tests.support.fake_engine import Script
 from tests.support.paper_rows import write_paper
 from tests.support.probing import WholeEngine, probed
@@ -20,6 +20,7 @@ from worker.train.data.labels import HATE
 from worker.train.data.rows import Row
 from worker.train.data.splits import split_of
 from worker.train.data.taxonomy import PRIVACY, UNSAFE
+from worker.train.evaluation import quality
 from worker.train.evaluation.baseline import fit_baselines
 from worker.train.evaluation.cases import cases, own_questions
 from worker.train.evaluation.data import Data, in_order
@@ -63,6 +64,35 @@ def test_a_set_that_trains_is_parted_as_in_training(tmp_path: Path) -> None:
     assert (official.name, official.rows, official.left_out) == ("toxic_chat/test", 300 - elsewhere, elsewhere)
     places = [row.place for row in both.parts["test"]]
     assert len(places) == len(set(places))
+
+
+def test_an_official_test_split_is_asked_under_a_name_of_its_own(tmp_path: Path) -> None:
+    """With a limit of its own, beside the rows that the set's hashes keep from training; it is the same source's."""
+    rows = _read(tmp_path, "toxic_chat", "toxic_chat/test").parts["test"]
+    of_set = [one for one in own_questions(rows, 9, "direct") if one.source == "toxic_chat"]
+
+    places = {name: [one.place for one in of_set if one.name == name] for name in {one.name for one in of_set}}
+    assert {name: len(found) for name, found in places.items()} == {"toxic_chat/unsafe": 9, "toxic_chat test/unsafe": 9}
+    assert all(place.startswith("test/") for place in places["toxic_chat test/unsafe"])
+    assert {one.concept for one in of_set} == {UNSAFE}
+    found = many([True, False], [0.9, 0.1], name="toxic_chat test/unsafe", source="toxic_chat", concept=UNSAFE)
+    assert all(one.is_own for one in found)
+
+
+def test_an_official_test_split_is_held_against_what_its_set_taught() -> None:
+    """Threshold and baseline are those of the set: no other rows of the split are there to choose them on."""
+    fields = {"source": "toxic_chat", "concept": UNSAFE}
+    both = [True, True, False, False] * 10
+    tuning = many(both, [0.4, 0.3, 0.2, 0.1] * 10, name="toxic_chat/unsafe", **fields)
+    sure = many(both, [0.99, 0.98, 0.97, 0.96] * 10, name="sms/spam")
+    found = many(both, [0.4, 0.3, 0.2, 0.1] * 10, name="toxic_chat test/unsafe", **fields)
+    scores = {"toxic_chat/unsafe": {one.place: 0.5 for one in tuning}}
+
+    table = quality.table(found, [*tuning, *sure], seed=1)
+    held = quality.versus(found, tuning, scores, lambda one: one.name, seed=1)
+
+    assert table.by_set["toxic_chat test/unsafe"].threshold == pytest.approx(0.25)
+    assert held["toxic_chat test/unsafe"].tuning_rows == 40
 
 
 def test_test_rows_are_read_with_the_test_split_alone(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from worker.records import Message, PolicyPart, Reasoning, ScoreMethod
 from worker.train.data.labels import one
 from worker.train.data.rows import Row
 from worker.train.data.taxonomy import UNSAFE, WHOLE
+from worker.train.evaluation.papers import part_of
 from worker.train.examples.fit import fits
 from worker.train.examples.format import OWN
 from worker.train.policies.wording import Wording
@@ -70,11 +71,11 @@ def _category(key: str) -> EffectiveCategory:
 
 
 def cases(rows: Sequence[Row], limit: int) -> list[Case]:
-    """Return up to ``limit`` rows for each data set and concept that it was labelled for."""
+    """Return up to ``limit`` rows for each data set, or official test split, and concept that it was labelled for."""
     found: dict[str, list[Case]] = defaultdict(list)
     for row in rows:
         for key in OWN[row.source]:
-            name = f"{row.source}/{key}"
+            name = f"{part_of(row)}/{key}"
             if key in row.known and fits(row) and len(found[name]) < limit:
                 found[name].append((name, canonical(key), row, row.known[key]))
     return [case for name in sorted(found) for case in found[name]]

@@ -16,6 +16,7 @@ from worker.judge.verdict import decide
 from worker.records import Label, ScoreMethod, Status, canonical_json, sha256_hex
 from worker.train.evaluation.cases import Asked
 from worker.train.evaluation.journal import Kept, Once, anew
+from worker.train.evaluation.papers import OFFICIAL
 from worker.train.examples.format import OWN
 
 #: A message that the engine cut short is judged again, as in serving.
@@ -70,7 +71,13 @@ class Answered(Struct, frozen=True, kw_only=True):
     @property
     def is_own(self) -> bool:
         """Whether it asks for what a data set was labelled for, in the canonical words."""
-        return self.source in OWN and self.name == f"{self.source}/{self.concept}"
+        names = (self.taught_as, f"{self.source}{OFFICIAL}/{self.concept}")
+        return self.source in OWN and self.name in names
+
+    @property
+    def taught_as(self) -> str:
+        """The questions whose thresholds and baseline are its own, too: an official test split has none of its own."""
+        return f"{self.source}/{self.concept}"
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """The sets of the paper in an evaluation: which rows are measured, and that none of them has trained.
 
 A set that trains is read as in training: its rows are parted by the same hashes, and those of the split are
-measured. ``NAME/test`` is its official test split, and a set that is for evaluation only has no other rows:
-all of these are test rows, but for texts that stand in another split of what else is read.
+measured. ``NAME/test`` is its official test split, asked under the name ``NAME test``; a set that is for evaluation
+only has no other rows. All of these are test rows, but for texts that stand in another split of what else is read.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from worker.train.data.rows import Row
 from worker.train.data.sources import SOURCES
 from worker.train.data.splits import Split
 
-#: After a set's name: its official test split.
+#: After a set's name: its official test split, as it is given, and in the names of its questions.
 TEST: Final = "/test"
+OFFICIAL: Final = " test"
+#: Before the places of its rows.
+_LEAD: Final = "test/"
 
 
 class Measured(Struct, frozen=True, kw_only=True):
@@ -80,6 +83,11 @@ def read_parted(folder: Path, split: Split, papers: Mapping[str, Path | None]) -
     return Parted(parts=parts, papers=tuple(told))
 
 
+def part_of(row: Row) -> str:
+    """Return what the questions about a row are named after: its set, or that set's official test split."""
+    return row.source + (OFFICIAL if row.place.startswith(_LEAD) else "")
+
+
 def _only_measures(name: str) -> bool:
     return name in SOURCES and SOURCES[name].use == "evaluation"
 
@@ -88,7 +96,7 @@ def _test_rows(name: str, path: Path | None) -> tuple[Row, ...]:
     source = name.removesuffix(TEST)
     allowed(source, path, "evaluation")
     rows = read_paper(source, path, use="evaluation")
-    lead = f"{TEST.strip('/')}/" if name.endswith(TEST) else ""
+    lead = _LEAD if name.endswith(TEST) else ""
     return settle(structs.replace(row, group=row.keys[0], place=lead + row.place) for row in rows).rows
 
 

@@ -213,12 +213,16 @@ def tuned_of(found: Sequence[Answered], limits: Mapping[str, float]) -> Bools | 
 
 
 def _above(one: Answered, limits: Mapping[str, float]) -> bool:
-    return (not one.unsafe) if one.score is None else one.score >= limits.get(one.name, limits[POOLED])
+    return (not one.unsafe) if one.score is None else one.score >= _limit(one, limits)
+
+
+def _limit(one: Answered, limits: Mapping[str, float]) -> float:
+    return limits.get(one.name, limits.get(one.taught_as, limits[POOLED]))
 
 
 def _one_threshold(found: Sequence[Answered], limits: Mapping[str, float]) -> float | None:
     """Return the threshold that all these answers share; None where they have several."""
-    used = {limits.get(one.name, limits[POOLED]) for one in found} if limits else set()
+    used = {_limit(one, limits) for one in found} if limits else set()
     return used.pop() if len(used) == 1 else None
 
 
@@ -253,19 +257,20 @@ def versus(
     suffix: str = "",
 ) -> dict[str, Versus]:
     """Compare on every part that both the model and the baseline scored; ``key`` and ``suffix`` name the parts."""
-    shown = grouped([one for one in found if one.place in scores.get(one.name, {})], key)
-    tuned = grouped([one for one in tuning if one.place in scores.get(one.name, {}) and one.score is not None], key)
-    return {
-        name + suffix: _versus(shown[name], tuned[name], scores, seed) for name in sorted(shown.keys() & tuned.keys())
-    }
+    shown = grouped([one for one in found if one.place in scores.get(one.taught_as, {})], key)
+    tuned = grouped(
+        [one for one in tuning if one.place in scores.get(one.taught_as, {}) and one.score is not None], key
+    )
+    rows = {name: tuned.get(name) or tuned.get(part[0].taught_as) for name, part in sorted(shown.items())}
+    return {name + suffix: _versus(shown[name], mine, scores, seed) for name, mine in rows.items() if mine}
 
 
 def _versus(found: Sequence[Answered], tuning: Sequence[Answered], scores: BaselineScores, seed: int) -> Versus:
     labels, groups = labels_of(found), [one.group for one in found]
-    theirs = np.array([scores[one.name][one.place] for one in found])
+    theirs = np.array([scores[one.taught_as][one.place] for one in found])
     model_threshold = _best(tuning)
     baseline_threshold = metrics.best_threshold(
-        labels_of(tuning), np.array([scores[one.name][one.place] for one in tuning])
+        labels_of(tuning), np.array([scores[one.taught_as][one.place] for one in tuning])
     )
     model = tuned_of(found, {POOLED: model_threshold})
     assert model is not None
