@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,18 +95,17 @@ def sft(
     if export_only:
         _export([export_only, *(average or ())], recipe, dev_rows)
     else:
-        _train(recipe, resume=resume)
+        _train(recipe, train_traces.given(context), resume=resume)
 
 
-def _train(recipe: Recipe, *, resume: bool) -> None:
-    from worker.train.data.reads import check, reads_of, resumed  # noqa: PLC0415 - torch takes seconds to import
+def _train(recipe: Recipe, named: Collection[str], *, resume: bool) -> None:
+    from worker.train.data.reads import check  # noqa: PLC0415 - torch takes seconds to import
+    from worker.train.recipe import gone_on  # noqa: PLC0415 - the same
     from worker.train.release.canaries import COUNT  # noqa: PLC0415 - the same
     from worker.train.sft import train  # noqa: PLC0415 - the same
 
-    told = recipe.out / "recipe.json"
-    if resume and told.is_file():
-        before = reads_of(msgspec.json.decode(told.read_bytes()))
-        recipe = msgspec.structs.replace(recipe, reads=resumed(before, recipe.reads))
+    if resume:
+        recipe = gone_on(recipe, named)
     # An earlier run in --out is forgotten only for one that can be.
     check(recipe.reads)
     if recipe.canaries < COUNT and not recipe.max_rows:

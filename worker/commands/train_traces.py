@@ -30,19 +30,19 @@ def wanted(context: typer.Context) -> bool:
         UsageError: only half of what that takes is given, or an option that is of training from scratch.
 
     """
-    given = _given(context)
-    if not given & _OWN:
+    told = given(context)
+    if not told & _OWN:
         return False
-    if "source" not in given:
+    if "source" not in told:
         text = "--traces and --recipe are for a model that is there already; name it with --from"
         raise UsageError(text)
-    if "traces" not in given:
+    if "traces" not in told:
         text = (
             "--from needs what the model is to learn: --traces FILE, which `rsafe train sample --from MODEL` makes; "
             "without --from a model is trained from scratch"
         )
         raise UsageError(text)
-    if others := sorted(_named(context, given - _SHARED - _OWN)):
+    if others := sorted(_named(context, told - _SHARED - _OWN)):
         text = (
             f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} for training from scratch; leave it out, "
             "or name settings of --from in a TOML file with --recipe"
@@ -51,7 +51,7 @@ def wanted(context: typer.Context) -> bool:
     return True
 
 
-def _given(context: typer.Context) -> set[str]:
+def given(context: typer.Context) -> set[str]:
     """Return the names of the options that the command line has, rather than their defaults."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
@@ -66,7 +66,7 @@ def tune(source: Path, traces: Path, settings: Path | None, context: typer.Conte
     from worker.train.sft_traces import TracesJob, load_traces_recipe, train  # noqa: PLC0415 - trl takes ten seconds
 
     values: dict[str, Any] = context.params
-    said = {name: values[name] for name in _given(context) & (_SHARED - {"out", "resume"})}
+    said = {name: values[name] for name in given(context) & (_SHARED - {"out", "resume"})}
     told = msgspec.structs.replace(load_traces_recipe(settings), **said)
     job = TracesJob(recipe=told, source=source, traces=traces, out=values["out"], resume=values["resume"])
     model = train(job, typer.echo)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from worker.train.data import benign_chat, contrast, identity
 from worker.train.data.linear import fit_all
 from worker.train.data.load import Loaded, split_rows
 from worker.train.data.papers import PAPERS
-from worker.train.data.reads import Reads, load_reads, with_both_labels
+from worker.train.data.reads import Reads, load_reads, resumed, with_both_labels
 from worker.train.data.rows import Row
 from worker.train.data.splits import Split
 from worker.train.data.widen import widen
@@ -29,6 +29,10 @@ from worker.train.release.canaries import COUNT, make, plant
 
 #: The template of the small models; it travels into their folders as ``rsafe.toml``.
 TEMPLATE_FILE: Final = Path(__file__).parents[1] / "judge" / "templates" / "rsafe-demo.toml"
+#: What a run's folder says of what it was told.
+RECIPE_FILE: Final = "recipe.json"
+#: What a run that goes on is told anew, beside what it reads; anything else would make it another run.
+_ANEW: Final = ("data", "out", "max_minutes", "max_steps", "threads", "device", "decay_share")
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -86,6 +90,44 @@ class Recipe(Struct, frozen=True, kw_only=True):
     checkpoint_minutes: float = 4.0
     eval_minutes: float = 8.0
     eval_rows: int = 80
+
+
+def gone_on(given: Recipe, named: Collection[str]) -> Recipe:
+    """Return the recipe of a run that goes on: its own, but for budget, machine, and where its data is.
+
+    Seed, rows and canaries say what an export has to look for; were they told anew, it would look for others.
+
+    Args:
+        given: what is told now, with the run in ``out``.
+        named: its fields that somebody named; all others are defaults.
+
+    Raises:
+        TrainError: the run has no recipe, or what is named would make it another run.
+
+    """
+    told = _told(given.out)
+    for name in sorted(set(named) & set(Recipe.__struct_fields__) - {*_ANEW, "reads"}):
+        if (new := getattr(given, name)) != (own := getattr(told, name)):
+            option = f"--{name.replace('_', '-')}"
+            text = f"{option} {new} would make this another run, which has {own}; leave it out, or take another --out"
+            raise TrainError(text)
+    anew = {name: getattr(given, name) for name in _ANEW}
+    return msgspec.structs.replace(told, reads=resumed(told.reads, given.reads), **anew)
+
+
+def _told(folder: Path) -> Recipe:
+    """Read what a run was told; one from before there were canaries planted none."""
+    path = folder / RECIPE_FILE
+    try:
+        told = msgspec.json.decode(path.read_bytes())
+        fields = {"canaries": 0} | told | {"data": folder, "out": folder}
+        return msgspec.convert(fields, Recipe, dec_hook=lambda kind, value: kind(value))
+    except OSError:
+        text = f"{folder} has no {RECIPE_FILE}, so what the run planted is not known; start anew without --resume"
+        raise TrainError(text) from None
+    except (TypeError, ValueError) as error:
+        text = f"{path} is not a recipe ({type(error).__name__}); start anew without --resume"
+        raise TrainError(text) from None
 
 
 class Ready(Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ from worker.train.examples.tokenizer import PAD, train_tokenizer
 from worker.train.model import checkpoint, circuits, network, start
 from worker.train.model.checkpoint import Progress
 from worker.train.model.heads import Heads, told_loss
-from worker.train.recipe import Ready, Recipe, make_ready, with_teacher
+from worker.train.recipe import RECIPE_FILE, Ready, Recipe, make_ready, with_teacher
 from worker.train.release import history
 from worker.train.release.history import History, learnt
 
@@ -81,11 +81,23 @@ class Run:
         self.losses: list[float] = []
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.model.load_state_dict(state["model"])
-        if self.heads:
-            self.heads.load_state_dict(state["heads"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Go on from a checkpoint.
+
+        Raises:
+            TrainError: it is of another network, or of a stage that came after this one.
+
+        """
+        try:
+            self.model.load_state_dict(state["model"])
+            if self.heads:
+                self.heads.load_state_dict(state["heads"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            text = (
+                f"{self.recipe.out} is not a state that `train sft` can go on from ({type(error).__name__}); "
+                "what another stage left goes on with that stage's own --resume"
+            )
+            raise TrainError(text) from None
         self.progress = Progress(**state["progress"])
         if "random" in state:
             torch.set_rng_state(state["random"])
@@ -286,11 +298,11 @@ def start_embeddings(run: Run) -> None:
 def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
     """Train from scratch, or go on from a checkpoint in ``recipe.out``.
 
-    Going on adds ``recipe.max_minutes`` to what the run has used. It goes on from the plateau if the run
-    has decayed, unless ``recipe.decay_share`` is 1: then the decay begins at once.
+    Going on takes what ``gone_on`` returned, and adds its ``max_minutes`` to what the run has used. It goes on
+    from the plateau if the run has decayed, unless ``decay_share`` is 1: then the decay begins at once.
 
     Raises:
-        TrainError: no data, no checkpoint to go on from, or a tokenizer without whole labels.
+        TrainError: no data, no checkpoint to go on from, one that does not fit, or a tokenizer without whole labels.
 
     """
     torch.set_num_threads(recipe.threads)
@@ -300,12 +312,8 @@ def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
     recipe.out.mkdir(parents=True, exist_ok=True)
     if not resume:
         _forget(recipe.out)
-    (recipe.out / "recipe.json").write_bytes(orjson.dumps(_plain(recipe), option=orjson.OPT_INDENT_2))
     say("reading the data sets")
     ready = make_ready(recipe)
-    history.write(recipe.out, History(learnt=learnt([sample.row for sample in ready.train])))
-    if ready.loaded:
-        card.write(recipe.out, ready.loaded)
     if recipe.teaching.gold < 1:
         say("fitting the linear teachers")
         ready = with_teacher(ready)
@@ -315,9 +323,18 @@ def train(recipe: Recipe, *, resume: bool, say: Say) -> Run:
         run.resume(state)
     else:
         start_network(run)
+    _note(recipe, ready)
     say(f"{network.parameters(run.model)} parameters on {run.device}; step {run.progress.step}")
     run.train()
     return run
+
+
+def _note(recipe: Recipe, ready: Ready) -> None:
+    """Write what the run is told and reads: once it can begin, so that one which cannot keeps its own notes."""
+    (recipe.out / RECIPE_FILE).write_bytes(orjson.dumps(_plain(recipe), option=orjson.OPT_INDENT_2))
+    history.write(recipe.out, History(learnt=learnt([sample.row for sample in ready.train])))
+    if ready.loaded:
+        card.write(recipe.out, ready.loaded)
 
 
 def latest(folder: Path) -> dict[str, Any]:

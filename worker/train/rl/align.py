@@ -11,10 +11,10 @@ from worker.errors import TrainError
 from worker.train.data import card
 from worker.train.data.load import Loaded
 from worker.train.data.reads import KEY, Reads, joined, plain, reads_of
+from worker.train.recipe import RECIPE_FILE
 from worker.train.rl.grpo import Job, train
 from worker.train.rl.problems import read_rows
 from worker.train.rl.runs import Say
-from worker.train.rl.start import RECIPE_FILE
 
 
 def align(job: Job, data: Path, reads: Reads, say: Say) -> Path:

@@ -25,7 +25,7 @@ from worker.train.data.rows import Row
 from worker.train.examples.tokenizer import save_tokenizer
 from worker.train.model import checkpoint, network
 from worker.train.model.checkpoint import Progress
-from worker.train.recipe import TEMPLATE_FILE, load_demo_template
+from worker.train.recipe import RECIPE_FILE, TEMPLATE_FILE, load_demo_template
 from worker.train.release.attach import today, write_papers
 from worker.train.release.history import METRICS_FILE, History, Stage, learnt, of_model, of_run
 from worker.train.release.history import write as write_history
@@ -36,7 +36,6 @@ from worker.train.sft import LOG_FILE, TOKENIZER_FILE
 #: What ``out`` holds: the start as a model folder (runs of ``train sft`` only), and the result as one.
 START_DIR: Final = "start"
 MODEL_DIR: Final = "model"
-RECIPE_FILE: Final = "recipe.json"
 #: What a model folder has beside its weights and configuration.
 _BESIDE: Final = (
     "tokenizer*.json",
