@@ -35,21 +35,21 @@ def _start(folder: Path) -> Path:
 
 def test_rows_of_the_paper_align_a_model(tmp_path: Path) -> None:
     """A card stands in the run, and the model names what it and its start were trained on."""
-    papers: dict[str, Path | None] = {"toxic_chat": write_paper(tmp_path, "toxic_chat", 500)}
+    papers: dict[str, Path | None] = {"beavertails": write_paper(tmp_path, "beavertails", 500)}
     reads = Reads(papers=papers, commercial_only=False, papers_only=True)
     recipe = small_recipe(prompts=8, prompts_per_step=4, max_steps=1, eval_prompts=0, max_prompt_tokens=1000)
     job = Job(recipe=recipe, source=_start(tmp_path / "run"), out=tmp_path / "rl")
     model = align(job, tmp_path, reads, lambda _: None)
 
-    assert "ToxicChat (0124) forbid it" in (tmp_path / "rl" / "data.md").read_text(encoding="utf-8")
+    assert "BeaverTails forbid it" in (tmp_path / "rl" / "data.md").read_text(encoding="utf-8")
     assert orjson.loads((model / "config.json").read_bytes())[COMMERCIAL] is False
     notice = (model / "NOTICE").read_text(encoding="utf-8")
-    assert "must not be used commercially: ToxicChat (0124)" in notice
+    assert "must not be used commercially: BeaverTails" in notice
     assert "ConvAbuse" in notice
     told = reads_of(orjson.loads((tmp_path / "rl" / "recipe.json").read_bytes()))
     again = Job(recipe=recipe, source=job.source, out=job.out, resume=True)
     more = papers | {"or_bench_toxic": write_paper(tmp_path, "or_bench_toxic", 9)}
     other = Reads(papers=more, commercial_only=False)
-    with pytest.raises(TrainError, match="the run read toxic_chat, not or_bench_toxic, toxic_chat; give the same"):
+    with pytest.raises(TrainError, match="the run read beavertails, not beavertails, or_bench_toxic; give the same"):
         align(again, tmp_path, msgspec.structs.replace(other, papers_only=True), lambda _: None)
-    assert (set(told.papers), told.commercial_only, told.papers_only) == ({"toxic_chat"}, False, False)
+    assert (set(told.papers), told.commercial_only, told.papers_only) == ({"beavertails"}, False, False)

@@ -10,17 +10,20 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.paper_rows import write_paper
 from tests.support.rl_runs import small_recipe, small_rows, write_rows
 from tests.support.tiny_model import CHAT_TEMPLATE, tiny_tokens
 from worker.commands.train import app
 from worker.errors import TrainError
 from worker.judge.plan import Plans
 from worker.judge.prompt import conversation, opening
-from worker.train.data.labels import HATE, one
+from worker.policy.model import EffectiveCategory, Prose
+from worker.train.data.labels import CIVILITY, HATE, Sense, one
+from worker.train.data.reads import Reads
 from worker.train.data.rows import Row
 from worker.train.examples.format import message_of
-from worker.train.policies.draw import word
-from worker.train.rl.problems import Asker, Rows, problems, read_rows
+from worker.train.policies.draw import Wording, word
+from worker.train.rl.problems import Asker, Problem, Rows, one_of, problems, read_rows
 from worker.train.rl.recipes import load_recipe, shipped
 
 
@@ -73,6 +76,84 @@ def test_long_prompts_are_left_out() -> None:
     rows = small_rows()
     with pytest.raises(TrainError, match="0 unsafe and 0 safe"):
         problems(rows.train, rows.sets, _asker(), small_recipe(max_prompt_tokens=8), 4, random.Random(1))
+
+
+def _apart(rows: Rows) -> Asker:
+    tokens, template = tiny_tokens(CHAT_TEMPLATE)
+    served = msgspec.structs.replace(template, categories="apart")
+    return Asker(tokens, served, reasoning=True, as_served=rows.as_served)
+
+
+@pytest.mark.parametrize("papers", [(), ("beavertails", "toxic_chat")])
+def test_categories_that_serving_asks_apart_are_asked_apart(tmp_path: Path, papers: tuple[str, ...]) -> None:
+    """No prompt is one that serving would split; its label and ids are those of the one category that it has."""
+    told = Reads(papers={name: write_paper(tmp_path, name, 400) for name in papers}, commercial_only=False)
+    given = msgspec.structs.replace(told, papers_only=True)
+    rows = read_rows(tmp_path, 1, given) if papers else read_rows(write_rows(tmp_path / "rows.jsonl"), 1)
+    recipe = small_recipe(max_prompt_tokens=8000)
+    found = problems(rows.train, rows.sets, _apart(rows), recipe, 64, random.Random(1))
+
+    assert Counter(safe=32, unsafe=32) == Counter(problem.expected for problem in found)
+    assert all(problem.panel.apart == (problem.panel,) for problem in found)
+    assert all(
+        problem.cited == tuple(one.id for one in problem.panel.categories) for problem in found if _unsafe(problem)
+    )
+    # Of the other set's rows nobody knows which category they violate.
+    assert {problem.row.source for problem in found} == {papers[0] if papers else "davidson"}
+
+
+def _unsafe(problem: Problem) -> bool:
+    return problem.expected == "unsafe"
+
+
+def test_rows_without_a_category_are_no_prompts_apart(tmp_path: Path) -> None:
+    """Where only verdicts are known, what is missing is told."""
+    told = Reads(
+        papers={"toxic_chat": write_paper(tmp_path, "toxic_chat", 600)}, commercial_only=False, papers_only=True
+    )
+    rows, recipe = read_rows(tmp_path, 1, told), small_recipe(max_prompt_tokens=8000)
+    with pytest.raises(TrainError, match=r"0 unsafe and 0 safe of 8 .*take more rows that are labelled for categories"):
+        problems(rows.train, rows.sets, _apart(rows), recipe, 8, random.Random(1))
+
+
+def test_rows_that_are_not_read_for_serving_are_asked_together() -> None:
+    """The study compares ways of training, and its prompts stay what they were, whatever the template says."""
+    rows, recipe = small_rows(), small_recipe(max_prompt_tokens=2048)
+    before, after = (
+        problems(rows.train, rows.sets, asker, recipe, 32, random.Random(1)) for asker in (_asker(), _apart(rows))
+    )
+
+    assert [problem.ids for problem in before] == [problem.ids for problem in after]
+    assert any(len(problem.panel.apart) > 1 for problem in after)
+
+
+def test_a_policy_with_prose_stays_whole() -> None:
+    """As in serving, since prose may allow or forbid something of any category."""
+    wording = word(random.Random(1), [HATE, CIVILITY])
+    prose = (Prose(scope="t", text="Rude words are fine."),)
+    told = msgspec.structs.replace(wording, panel=msgspec.structs.replace(wording.panel, prose=prose))
+
+    assert one_of(random.Random(1), told, {}) == told
+    alone = one_of(random.Random(1), wording, {CIVILITY: True})
+    assert alone is not None
+    assert (one(CIVILITY),) == alone.senses
+    assert (True, 1) == (alone.unsafe({CIVILITY: True}), len(alone.panel.categories))
+    assert one_of(random.Random(1), wording, {}) is None
+
+
+def test_clauses_go_with_their_category() -> None:
+    """Those of another one are no part of what is asked."""
+    wording = word(random.Random(1), [HATE, CIVILITY])
+    clauses = tuple((f"{category.id}/v1", sense) for category, sense in _pairs(wording))
+    told = msgspec.structs.replace(wording, clauses=clauses)
+    alone = one_of(random.Random(1), told, {HATE: True})
+
+    assert alone is not None
+    assert ((f"{alone.panel.categories[0].id}/v1", one(HATE)),) == alone.clauses
+
+
+def _pairs(wording: Wording) -> list[tuple[EffectiveCategory, Sense]]:
+    return list(zip(wording.panel.categories, wording.senses, strict=True))
 
 
 def test_rows_from_a_file(tmp_path: Path) -> None:

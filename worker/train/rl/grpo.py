@@ -27,6 +27,8 @@ rate, weight decay 0.01, advantages divided by the group's deviation, one update
 9. In ``small-cpu`` a reasoning that serving would cut at its budget earns nothing (``served_budget``); in
    ``paper-7b`` the response's limit is the only one, as the authors have it.
 10. Dev rows are answered during training, and the false positives among them are logged.
+11. A model whose template asks for categories apart (the small ones) is asked for one of a policy's at a time, as
+   serving asks it (``problems.one_of``). Rows of which only the verdict is known are not asked of it.
 """
 
 from __future__ import annotations
@@ -231,7 +233,7 @@ def train(job: Job, rows: Rows, say: Say) -> Path:
         torch.set_num_threads(recipe.threads)
     checkpoint = begin(job.out, LOG_FILE, resume=job.resume)
     start = open_start(job.source, job.out)
-    asker = Asker(start.tokens, start.template, reasoning=recipe.reasoning)
+    asker = Asker(start.tokens, start.template, reasoning=recipe.reasoning, as_served=rows.as_served)
     drawn = [
         problems(samples, rows.sets, asker, recipe, count, random.Random(f"{recipe.seed}/{part}"), rows.accepts)
         if count

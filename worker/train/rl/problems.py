@@ -1,13 +1,13 @@
-"""What is asked in reinforced alignment: rows under drawn policies, as the token ids of a panel asked together.
+"""What is asked in reinforced alignment: rows under drawn policies, as the token ids of one call of serving.
 
-So also for models that are served with each category apart; policies of one category are among those drawn.
+A model that is served with each category apart is asked for one of a policy's at a time, too.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +40,8 @@ _FOLDER: Final = Reads()
 class Rows(Struct, frozen=True, kw_only=True):
     """Rows to draw prompts from, the sets of concepts that may stand in one policy, and which policies may be asked.
 
-    ``loaded`` is what they were read from, for the data card.
+    ``loaded`` is what they were read from, for the data card. ``as_served``: a template that asks for categories
+    apart has them so in training, too; the study's rows are asked together, in all of its arms alike.
     """
 
     train: tuple[Sample, ...]
@@ -48,6 +49,7 @@ class Rows(Struct, frozen=True, kw_only=True):
     sets: frozenset[frozenset[str]]
     accepts: Callable[[Panel], bool] = lambda _: True
     loaded: Loaded | None = None
+    as_served: bool = False
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -74,11 +76,16 @@ class Problem(Struct, frozen=True, kw_only=True):
 class Asker:
     """Writes prompts for one tokenizer and template, through the prompt that serves."""
 
-    def __init__(self, tokens: Tokens, template: Template, *, reasoning: bool) -> None:
-        """Keep what every prompt needs."""
+    def __init__(self, tokens: Tokens, template: Template, *, reasoning: bool, as_served: bool = False) -> None:
+        """Keep what every prompt needs; ``as_served`` is that of ``Rows``."""
         self.tokens = tokens
         self.template = template
         self.reasoning = reasoning
+        self.apart = as_served and template.categories == "apart"
+
+    def asked(self, rng: random.Random, wording: Wording, known: Mapping[str, bool]) -> Wording | None:
+        """Return what stands in one prompt about a row with these labels; None where no such prompt has a label."""
+        return one_of(rng, wording, known) if self.apart else wording
 
     def problem(self, row: Row, wording: Wording) -> Problem:
         """Make the problem of one row under one policy."""
@@ -112,7 +119,7 @@ def read_rows(data: Path, seed: int, reads: Reads = _FOLDER) -> Rows:
         return _rows_of_file(data, reads)
     ready = make_ready(Recipe(data=data, out=data, seed=seed, canaries=0, reads=reads))
     dev = tuple(Sample(row=row, quotes={}) for row in ready.dev)
-    return Rows(train=ready.train, dev=dev, sets=ready.sets, loaded=ready.loaded)
+    return Rows(train=ready.train, dev=dev, sets=ready.sets, loaded=ready.loaded, as_served=True)
 
 
 def _rows_of_file(path: Path, reads: Reads) -> Rows:
@@ -133,6 +140,7 @@ def _rows_of_file(path: Path, reads: Reads) -> Rows:
         dev=tuple(Sample(row=row, quotes={}) for row in parts["dev"]),
         sets=balanced_sets(parts["train"], min_rows=1),
         loaded=Loaded(rows=tuple(named), dropped={}, non_commercial=non_commercial(named)),
+        as_served=True,
     )
 
 
@@ -146,6 +154,27 @@ def _check_sources(path: Path, rows: Sequence[Row], reads: Reads) -> None:
         if name in PAPERS:
             allowed(name, path, "train")
     check_commercial(names, commercial_only=reads.commercial_only)
+
+
+def one_of(rng: random.Random, wording: Wording, known: Mapping[str, bool]) -> Wording | None:
+    """Draw one category of a policy, as serving asks for it apart; a policy with prose stays whole there, too.
+
+    Returns:
+        The policy of that category; None where a row's labels tell of none, as where only the verdict is known. Were
+        such rows asked where they are safe, their source would tell the label.
+
+    """
+    panels = wording.panel.apart
+    if len(panels) == 1:
+        return wording
+    told = [place for place, sense in enumerate(wording.senses) if sense.holds(known) is not None]
+    if not told:
+        return None
+    place = rng.choice(told)
+    own = f"{panels[place].categories[0].id}/"
+    clauses = tuple(clause for clause in wording.clauses if clause[0].startswith(own))
+    senses = (wording.senses[place],)
+    return msgspec.structs.replace(wording, panel=panels[place], senses=senses, clauses=clauses, overall="")
 
 
 def drawn(
@@ -177,7 +206,10 @@ def problems(
     kept: list[Problem] = []
     quota = _Quota(count, recipe)
     for _ in range(_MOST_EPOCHS):
-        for row, wording in drawn(samples, sets, rng):
+        for row, whole in drawn(samples, sets, rng):
+            wording = asker.asked(rng, whole, row.known)
+            if wording is None:
+                continue
             found = asker.problem(row, wording)
             fits = len(found.ids) <= recipe.max_prompt_tokens and accepts(found.panel)
             if fits and quota.takes(found):
@@ -185,7 +217,8 @@ def problems(
             if len(kept) == count:
                 rng.shuffle(kept)
                 return kept
-    text = f"the rows give {quota} of {count} prompts; take more rows, or change safe_share and benign_share"
+    more = "rows that are labelled for categories" if asker.apart else "rows"
+    text = f"the rows give {quota} of {count} prompts; take more {more}, or change safe_share and benign_share"
     raise TrainError(text)
 
 

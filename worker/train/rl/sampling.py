@@ -57,7 +57,7 @@ async def collect(recipe: GrpoRecipe, source: Path, rows: Rows, out: Path, say: 
 
     """
     start = open_start(source, out.parent)
-    asker = Asker(start.tokens, start.template, reasoning=recipe.reasoning)
+    asker = Asker(start.tokens, start.template, reasoning=recipe.reasoning, as_served=rows.as_served)
     rng = random.Random(f"{recipe.seed}/train")
     asked = problems(rows.train, rows.sets, asker, recipe, recipe.prompts, rng)
     torch.manual_seed(recipe.seed)
