@@ -179,6 +179,21 @@ def test_a_resumed_run_is_the_one_that_never_stopped(align: Align, tmp_path: Pat
         assert [line[name] for line in parts] == pytest.approx([line[name] for line in whole], abs=1e-6)
 
 
+def test_a_run_ends_at_the_first_of_epochs_and_updates(align: Align, tmp_path: Path) -> None:
+    """More updates than the epochs have are not taken; without a number the epochs alone say it."""
+    fixed: dict[str, Any] = {"eval_prompts": 0, "prompts": 16, "max_response_tokens": 4}
+    align(tmp_path / "capped", max_steps=7, epochs=1.0, **fixed)
+    align(tmp_path / "whole", max_steps=0, epochs=1.0, **fixed)
+
+    assert [1, 2] == [line["step"] for line in _log(tmp_path / "capped")]
+    assert [1, 2] == [line["step"] for line in _log(tmp_path / "whole")]
+    most = {
+        (epochs, steps): grpo.settings(small_recipe(epochs=epochs, max_steps=steps), tmp_path, evaluate=False).max_steps
+        for epochs, steps in ((3.0, 24), (3.0, 25), (0.5, 9), (0.3, 9), (3.0, 5), (3.0, 0))
+    }
+    assert {(3.0, 24): 24, (3.0, 25): 24, (0.5, 9): 4, (0.3, 9): 3, (3.0, 5): 5, (3.0, 0): -1} == most
+
+
 def test_there_must_be_something_to_resume(align: Align, tmp_path: Path) -> None:
     """Resuming from nothing is refused with the cure."""
     with pytest.raises(TrainError, match="without --resume"):
@@ -205,9 +220,12 @@ def test_verdicts_without_reasoning(align: Align, tmp_path: Path) -> None:
     assert any(line["format"] > 0 for line in _log(tmp_path / "direct"))
 
 
-def test_sharing_prompts_changes_no_number(sft_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loss, entropy and gradient of an update are those that TRL computes itself."""
-    recipe = small_recipe(max_steps=1, eval_prompts=0, bf16=False)
+@pytest.mark.parametrize("bonus", [0.0, 0.5])
+def test_sharing_prompts_changes_no_number(
+    sft_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bonus: float
+) -> None:
+    """Loss, entropy and gradient of an update are those that TRL computes itself, with a bonus for entropy, too."""
+    recipe = small_recipe(max_steps=1, eval_prompts=0, bf16=False, entropy_coef=bonus)
     shared = _first_update(sft_folder, tmp_path / "shared", recipe)
     theirs = GRPOTrainer._get_per_token_logps_and_entropies
     monkeypatch.setattr(grpo.Trainer, "_get_per_token_logps_and_entropies", theirs)

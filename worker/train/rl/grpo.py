@@ -33,6 +33,7 @@ rate, weight decay 0.01, advantages divided by the group's deviation, one update
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
@@ -200,7 +201,12 @@ class Trainer(GRPOTrainer):  # type: ignore[misc]
             )
         with self.accelerator.autocast():
             logps, entropies = log_probabilities(
-                self.accelerator.unwrap_model(model), input_ids, attention_mask, logits_to_keep, self.temperature
+                self.accelerator.unwrap_model(model),
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                self.temperature,
+                differentiable_entropy=self.entropy_coef != 0,
             )
         return logps, entropies, None
 
@@ -323,7 +329,7 @@ def settings(recipe: GrpoRecipe, out: Path, *, evaluate: bool) -> GRPOConfig:
         num_generations=recipe.group,
         num_generations_eval=1,
         num_train_epochs=recipe.epochs,
-        max_steps=recipe.max_steps or -1,
+        max_steps=_updates(recipe) or -1,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=recipe.warmup_steps,
@@ -350,6 +356,12 @@ def settings(recipe: GrpoRecipe, out: Path, *, evaluate: bool) -> GRPOConfig:
         **_engine(recipe),
         **sharding(fsdp=recipe.fsdp, gradient_checkpointing=recipe.gradient_checkpointing),
     )
+
+
+def _updates(recipe: GrpoRecipe) -> int:
+    """Return how many updates end the run; 0 where its epochs do, which transformers forgets once there is a number."""
+    per_epoch = max(1, recipe.prompts // recipe.prompts_per_step)
+    return min(recipe.max_steps, math.ceil(recipe.epochs * per_epoch))
 
 
 def _engine(recipe: GrpoRecipe) -> dict[str, Any]:
