@@ -35,7 +35,7 @@ def data(
     leaks = splits.official_leaks(folder)
     made = card.render(loaded, leaks)
     if out:
-        out.write_text(made, encoding="utf-8")
+        _write(out, made)
     typer.echo(msgspec.json.encode(card.facts(loaded, leaks)).decode() if as_json else made)
     if freeze:
         splits.freeze(loaded.rows)
@@ -43,3 +43,12 @@ def data(
     if other:
         text = f"the splits {', '.join(other)} are not the frozen ones; use the data they were made from, or --freeze"
         raise TrainError(text)
+
+
+def _write(out: Path, made: str) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(made, encoding="utf-8")
+    except OSError as error:
+        text = f"{out} cannot be written ({error.strerror}); choose another --out"
+        raise TrainError(text) from None

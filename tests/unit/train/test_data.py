@@ -204,11 +204,18 @@ def test_rows_of_the_paper_join_the_run(tmp_path: Path) -> None:
 
 def test_command_writes_the_card_and_tells_other_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """``train data`` prints what there is; rows that are not the frozen ones end it with an error."""
-    out = tmp_path / "card.md"
+    out = tmp_path / "build" / "card.md"
     with pytest.raises(TrainError, match="not the frozen ones"):
         train_data.data(write_folder(tmp_path), out)
     assert out.read_text(encoding="utf-8").strip() == capsys.readouterr().out.strip()
     assert "| convabuse | conversation | 1 of 3 |" in out.read_text(encoding="utf-8")
+
+
+def test_a_card_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """The cause and the cure."""
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    with pytest.raises(TrainError, match=r"card\.md cannot be written \(.*\); choose another --out"):
+        train_data.data(write_folder(tmp_path / "data"), tmp_path / "taken" / "card.md")
 
 
 def test_paper_sets_are_named_once() -> None:

@@ -9,7 +9,7 @@ violating. Development, calibration and test rows are never taught.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -67,14 +67,20 @@ def _features(rows: Sequence[Row]) -> Any:
     """Words, word pairs and characters of the masked text, words of its context beside; no label is used."""
     texts = [mask(row.text)[0] for row in rows]
     before = [" ".join(mask(turn.text)[0] for turn in row.context) for row in rows]
-    words: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 2, "sublinear_tf": True}
     small = len(rows) < _SMALL
+    words: dict[str, Any] = {"ngram_range": (1, 2), "min_df": 1 if small else 2, "sublinear_tf": True}
     parts = [
-        TfidfVectorizer(token_pattern=_WORD, **words | ({"min_df": 1} if small else {})).fit_transform(texts),
+        TfidfVectorizer(token_pattern=_WORD, **words).fit_transform(texts),
         TfidfVectorizer(
             analyzer="char_wb", ngram_range=(2, 5), min_df=1 if small else 3, sublinear_tf=True
         ).fit_transform(texts),
     ]
-    if any(before):
-        parts.append(TfidfVectorizer(**words).fit_transform(before))
-    return hstack(parts).tocsr()
+    return hstack([*parts, *_of_contexts(before, words)]).tocsr()
+
+
+def _of_contexts(before: Sequence[str], words: Mapping[str, Any]) -> Iterator[Any]:
+    """Words of contexts; nothing where there are none, or each stands in too few."""
+    try:
+        yield TfidfVectorizer(**words).fit_transform(before)
+    except ValueError:
+        return
