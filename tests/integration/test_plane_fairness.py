@@ -53,7 +53,9 @@ async def test_a_hot_tenant_does_not_starve_a_quiet_one(broker: KafkaAddress, to
     judge = HeldJudge()
     async with running(settings, judge) as plane:
         admission = plane._state.admission
-        await wait_until(lambda: admission.room("quiet") == settings.tenant_queue_messages - 200, what="all are read")
+        await wait_until(
+            lambda: admission.room("quiet").messages == settings.tenant_queue_messages - 200, what="all are read"
+        )
         judge.released.set()
         await until_done(settings, 2200)
 

@@ -181,7 +181,7 @@ def test_no_tenant_is_starved(costs: list[int], window: int, partitions: int, st
     offset = 0
     while sum(served.values()) < 20 * len(costs) * max(MAX_TOKENS, QUANTUM_TOKENS):
         for tenant, tokens in enumerate(costs):
-            while queues.room(str(tenant)):
+            while queues.room(str(tenant)).messages:
                 offset += 1
                 queues.offer(
                     Entry(

@@ -22,6 +22,7 @@ from worker.policy.store import ANNOUNCEMENTS, LETTERS
 from worker.stream.ledger import METADATA_MAX_BYTES, MOST_SUSPECTS
 from worker.stream.lookahead import MOST_TENANTS
 from worker.stream.pipeline import MOST_ABORTS
+from worker.stream.refill import MOST_BYTES, MOST_MESSAGES
 from worker.stream.state import SAME_ID_MESSAGES
 
 
@@ -59,7 +60,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
     Limit(
         what="their bytes, keys and headers included",
         bound="buffer_mib",
-        then="intake waits; one turn of 200 records may go beyond",
+        then="intake waits; one turn of 200 records may go beyond, deferred ones that are too old by a quarter",
         metric="rsafe_limits_reached",
     ),
     Limit(
@@ -104,6 +105,11 @@ LIMITS: Final[tuple[Limit, ...]] = (
         bound="deferred_max_age_s",
         then="status `overloaded`",
         metric="rsafe_verdicts",
+    ),
+    Limit(
+        what="deferred messages that are read again at once",
+        bound=f"{MOST_MESSAGES:,}, and {MOST_BYTES >> 20} MiB or a quarter of `buffer_mib`",
+        then="the others wait for the next read; one message may be larger",
     ),
     Limit(
         what="tenants remembered as within their queues",

@@ -174,18 +174,21 @@ class Admission(Generic[E]):
         """Tell whether live messages of a tenant wait."""
         return tenant_id in self._lanes["live"].tenants
 
-    def room(self, tenant_id: str, lane: Lane = "live") -> int:
-        """Return how many more messages fit the tenant's queue by count (0 where its bytes are spent)."""
+    def room(self, tenant_id: str, lane: Lane = "live") -> Room:
+        """Return what is free of a tenant's queue."""
+        room = Room(self._tenant_messages, self._tenant_bytes)
         tenant = self._lanes[lane].tenants.get(tenant_id)
-        if tenant is None:
-            return self._tenant_messages
-        if tenant.bytes >= self._tenant_bytes:
-            return 0
-        return max(0, self._tenant_messages - tenant.count)
+        if tenant is not None:
+            room.messages -= tenant.count
+            room.free_bytes -= tenant.bytes
+        return room
 
     def room_of_id(self, tenant_id: str, message_id: str, lane: Lane = "live") -> Room:
-        """Return what is left of an id's share of its tenant's queue."""
-        return self._rooms.get((lane, tenant_id, message_id)) or Room(self._same_id_messages, self._same_id_bytes)
+        """Return what is free of an id's share of its tenant's queue."""
+        return self._room_of((lane, tenant_id, message_id)).copy()
+
+    def _room_of(self, key: Id) -> Room:
+        return self._rooms.get(key) or Room(self._same_id_messages, self._same_id_bytes)
 
     def offer(self, entry: E) -> bool:
         """Queue a message.
@@ -194,7 +197,7 @@ class Admission(Generic[E]):
             False if the tenant's queue is full, or its id's share of it; a tenant with an empty queue is never refused.
 
         """
-        room = self.room_of_id(entry.tenant_id, entry.message_id, entry.lane)
+        room = self._room_of(_id(entry))
         if not room.fits(entry.size_bytes):
             return False
         lane = self._lanes[entry.lane]

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from worker.config import Settings
+from worker.stream.room import Room
 
 MIB: Final = 1024 * 1024
 
@@ -37,6 +38,12 @@ class Buffer:
     def room(self) -> int:
         """How many more messages may be read."""
         return 0 if self.full else self._most_messages - self.messages
+
+    def free(self, *, over: float = 0.0) -> Room:
+        """Return what is left where as large a share of the whole may be held beyond it."""
+        messages = int(self._most_messages * (1 + over)) - self.messages
+        size_bytes = int(self._most_bytes * (1 + over)) - self.bytes
+        return Room(messages, size_bytes) if size_bytes > 0 else Room(0, 0)
 
     def take(self, size_bytes: int) -> None:
         """Count a message in."""

@@ -11,8 +11,10 @@ Of one message and partition, whatever stands aside is older than what stands in
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import NamedTuple, TypeVar
+
+from worker.stream.room import Room
 
 K = TypeVar("K", bound=Hashable)
 
@@ -29,7 +31,8 @@ class DeferredOffset(NamedTuple):
     """A message that was read once and let go.
 
     ``timestamp`` is Kafka's, in milliseconds; ``epoch`` is that of the partition's ledger; ``since_s`` is
-    when it was read first, by the worker's clock. ``message_id`` is empty unless it waits aside.
+    when it was read first, by the worker's clock; ``size_bytes`` is what it takes in memory. ``message_id`` is
+    empty unless it waits aside.
     """
 
     tenant_id: str
@@ -38,12 +41,17 @@ class DeferredOffset(NamedTuple):
     timestamp: int
     epoch: int
     since_s: float
+    size_bytes: int
     message_id: str = ""
 
     @property
     def line(self) -> Line:
         """Where it waits."""
         return Line(self.tenant_id, self.partition, self.message_id)
+
+
+#: What messages of a line must fit.
+Rooms = Callable[[Line], Iterable[Room]]
 
 
 class Deferred:
@@ -89,28 +97,29 @@ class Deferred:
         self._lines.setdefault(moved.line, deque()).append(moved)
         self._note(moved, 1)
 
-    def choose(self, room: Callable[[Line], int], count: int, expired_before_s: float) -> list[DeferredOffset]:
+    def choose(self, rooms: Rooms, most: Room, expired_before_s: float) -> list[DeferredOffset]:
         """Take out what to read again now: what fits its tenant's queue, and what has waited too long.
 
         Args:
-            room: how many messages of a line fit their queue.
-            count: the most to choose.
-            expired_before_s: what was deferred before this is chosen whether it fits or not.
+            rooms: what a line's messages must fit; they are filled.
+            most: what all of them must fit, those that have waited too long included; it is filled.
+            expired_before_s: what was deferred before this has waited too long for its queue to matter.
 
         Returns:
             The chosen, those of each line in order. Each must come back through ``settle``.
 
         """
         chosen: list[DeferredOffset] = []
-        spent: Counter[str] = Counter()
         for line in list(self._lines):
+            if most.messages <= 0:
+                break
             queue = self._lines[line]
-            free = room(line) - self._reading[line] - spent[line.tenant_id]
-            while queue and len(chosen) < count and (free > 0 or queue[0].since_s < expired_before_s):
-                chosen.append(queue.popleft())
+            places = (most, *rooms(line))
+            while queue and (taken := _fitting(queue[0], places, expired_before_s)):
+                for room in taken:
+                    room.take(queue[0].size_bytes)
                 self._reading[line] += 1
-                spent[line.tenant_id] += 1
-                free -= 1
+                chosen.append(queue.popleft())
             if not queue:
                 del self._lines[line]
         self._rotate()
@@ -145,6 +154,12 @@ class Deferred:
         first = next(iter(self._lines), None)
         if first is not None:
             self._lines[first] = self._lines.pop(first)
+
+
+def _fitting(item: DeferredOffset, places: tuple[Room, ...], expired_before_s: float) -> tuple[Room, ...]:
+    """Return the places that a message takes room in now; none where one of them has not enough."""
+    needed = places[:1] if item.since_s < expired_before_s else places
+    return needed if all(room.fits(item.size_bytes) for room in needed) else ()
 
 
 def _add(counts: Counter[K], key: K, change: int) -> None:

@@ -232,6 +232,7 @@ class Pipeline:
             record.timestamp,
             ledger.epoch,
             time.monotonic(),
+            held_bytes(record),
             message.message_id if aside else "",
         )
         deferred = self._deferred.add(item)

@@ -6,22 +6,26 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from worker.backoff import Backoff
 from worker.errors import StreamError
-from worker.stream.deferred import DeferredOffset, Line
+from worker.stream.buffer import MIB
+from worker.stream.deferred import DeferredOffset, Line, Rooms
 from worker.stream.gaps import Gaps
 from worker.stream.pipeline import Pipeline
 from worker.stream.rereader import Reader
+from worker.stream.room import Room
 from worker.stream.state import State
 
 logger: Final = logging.getLogger(__name__)
-_MOST_AT_ONCE: Final = 1000
+#: What is read again at once, at most.
+MOST_MESSAGES: Final = 1000
+MOST_BYTES: Final = 16 * MIB
 _POLL_S: Final = 0.05
-#: A tenant's messages come back once one such part of its queue is free.
-_QUEUE_PARTS: Final = 4
+#: A tenant's messages come back once one such part of its queue is free, and no more of the memory at once.
+_PARTS: Final = 4
 
 
 class Refill:
@@ -55,7 +59,8 @@ class Refill:
                 await backoff.wait()
             else:
                 backoff.reset()
-                self._return(chosen, records)
+                if not self._return(chosen, records):
+                    await asyncio.sleep(_POLL_S)
 
     async def close(self) -> None:
         """Close the reader."""
@@ -64,18 +69,35 @@ class Refill:
             await reader.close()
 
     def _choose(self) -> list[DeferredOffset]:
-        """Take what fits now, and what is too old in any case."""
-        expired_before_s = time.monotonic() - self._settings.deferred_max_age_s
-        return self._deferred.choose(self._room, _MOST_AT_ONCE, expired_before_s)
+        """Take what fits now, and what is too old.
 
-    def _room(self, line: Line) -> int:
-        """Return how many to bring back: many at once, since each time costs a read."""
-        room = 0 if self._buffer.full else self._admission.room(line.tenant_id)
-        if room * _QUEUE_PARTS < self._settings.tenant_queue_messages:
-            return 0
-        return (
-            min(room, self._admission.room_of_id(line.tenant_id, line.message_id).messages) if line.message_id else room
-        )
+        What is too old may take a part more of the memory than all else: intake could fill that for ever.
+        """
+        expired_before_s = time.monotonic() - self._settings.deferred_max_age_s
+        free = self._buffer.free(over=1 / _PARTS)
+        part_bytes = self._settings.buffer_mib * MIB // _PARTS
+        most = Room(min(MOST_MESSAGES, free.messages), min(MOST_BYTES, part_bytes, free.free_bytes))
+        return self._deferred.choose(self._rooms(), most, expired_before_s)
+
+    def _rooms(self) -> Rooms:
+        """Return what says how much room a line has; lines of one tenant share its queue's, and all the memory."""
+        memory = self._buffer.free()
+        tenants: dict[str, Room] = {}
+
+        def rooms(line: Line) -> Iterator[Room]:
+            if line.tenant_id not in tenants:
+                tenants[line.tenant_id] = self._room(line.tenant_id)
+            yield from (memory, tenants[line.tenant_id])
+            if line.message_id:
+                yield self._admission.room_of_id(line.tenant_id, line.message_id)
+
+        return rooms
+
+    def _room(self, tenant_id: str) -> Room:
+        """Return what to bring back of a tenant: many at once, since each time costs a read."""
+        room = self._admission.room(tenant_id)
+        enough = room.messages * _PARTS >= self._settings.tenant_queue_messages
+        return room if enough and room.free_bytes * _PARTS >= room.whole_bytes else Room(0, 0)
 
     async def _read(self, chosen: Iterable[DeferredOffset]) -> dict[tuple[int, int], Any]:
         """Return the records by partition and offset; one that is gone is left out.
@@ -92,8 +114,8 @@ class Refill:
         self._reader.cover(ledger.partition for ledger in self._ledger)
         return await self._reader.read(wanted)
 
-    def _return(self, chosen: Iterable[DeferredOffset], records: dict[tuple[int, int], Any]) -> None:
-        """Give what was read to the pipeline."""
+    def _return(self, chosen: Collection[DeferredOffset], records: dict[tuple[int, int], Any]) -> bool:
+        """Give what was read to the pipeline; False where nothing of it had room."""
         expired_before_s = time.monotonic() - self._settings.deferred_max_age_s
         unfit: list[DeferredOffset] = []
         blocked: set[Line] = set()
@@ -116,3 +138,4 @@ class Refill:
                 unfit.append(item)
         self._deferred.put_back(unfit)
         self._pipeline.pump()
+        return len(unfit) < len(chosen)

@@ -29,6 +29,12 @@ class Room:
         self.messages -= 1
         self.free_bytes -= size_bytes
 
+    def copy(self) -> Room:
+        """Return the same room, to be filled in thought."""
+        copied = Room(self.messages, self.whole_bytes)
+        copied.free_bytes = self.free_bytes
+        return copied
+
     def give(self, size_bytes: int) -> None:
         """Note that a message left it."""
         self.messages += 1

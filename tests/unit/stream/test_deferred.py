@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from worker.stream.deferred import Deferred, DeferredOffset, Line
+from worker.stream.deferred import Deferred, DeferredOffset, Line, Rooms
+from worker.stream.room import Room
 
 
-def item(tenant: str, offset: int, since_s: float = 0.0, partition: int = 0, *, message_id: str = "") -> DeferredOffset:
+def item(
+    tenant: str, offset: int, since_s: float = 0.0, partition: int = 0, *, size: int = 1, message_id: str = ""
+) -> DeferredOffset:
     """Build a deferred offset; with ``message_id`` one that waits aside."""
-    return DeferredOffset(tenant, partition, offset, 7, 1, since_s, message_id)
+    return DeferredOffset(tenant, partition, offset, 7, 1, since_s, size, message_id)
+
+
+def space(messages: int = 100, whole_bytes: int = 1000) -> Room:
+    """Return room that is enough for most tests."""
+    return Room(messages, whole_bytes)
+
+
+def within(messages: int) -> Rooms:
+    """Return what says that there is room for so many messages, of all lines together."""
+    room = space(messages)
+    return lambda _line: [room]
 
 
 def test_what_comes_back_comes_in_order_and_as_it_fits() -> None:
@@ -16,16 +30,17 @@ def test_what_comes_back_comes_in_order_and_as_it_fits() -> None:
     for offset in range(5):
         assert deferred.add(item("a", offset))
 
-    chosen = deferred.choose(lambda _line: 2, 100, -1.0)
+    rooms = within(2)
+    chosen = deferred.choose(rooms, space(), -1.0)
 
     assert [one.offset for one in chosen] == [0, 1]
-    assert deferred.choose(lambda _line: 2, 100, -1.0) == []
+    assert deferred.choose(rooms, space(), -1.0) == []
     assert len(deferred) == 5
 
     for one in chosen:
         deferred.settle(one)
 
-    assert [one.offset for one in deferred.choose(lambda _line: 2, 100, -1.0)] == [2, 3]
+    assert [one.offset for one in deferred.choose(within(2), space(), -1.0)] == [2, 3]
     assert len(deferred) == 3
 
 
@@ -37,7 +52,7 @@ def test_a_tenant_holds_until_its_last_one_is_settled() -> None:
     assert deferred.holds("a")
     assert not deferred.holds("b")
 
-    (chosen,) = deferred.choose(lambda _line: 1, 100, -1.0)
+    (chosen,) = deferred.choose(within(1), space(), -1.0)
 
     assert deferred.holds("a")
 
@@ -57,7 +72,7 @@ def test_nobody_waits_behind_what_waits_aside() -> None:
     assert not deferred.holds_aside(Line("a", 0, "other"))
     assert not deferred.add(item("a", 2))
 
-    first = deferred.choose(lambda line: 0 if line.message_id else 1, 100, -1.0)
+    first = deferred.choose(lambda line: [space(0 if line.message_id else 1)], space(), -1.0)
 
     assert [one.offset for one in first] == [1]
 
@@ -72,7 +87,7 @@ def test_what_gives_way_goes_behind_what_stands_aside() -> None:
     deferred = Deferred(tenant_messages=3)
     for one in (item("a", 0, message_id="edited"), item("a", 1, message_id="edited"), item("a", 2)):
         deferred.add(one)
-    chosen = deferred.choose(lambda _line: 3, 100, -1.0)
+    chosen = deferred.choose(within(3), space(), -1.0)
     assert [one.offset for one in chosen] == [0, 1, 2]
 
     deferred.settle(chosen[0])
@@ -81,7 +96,7 @@ def test_what_gives_way_goes_behind_what_stands_aside() -> None:
     deferred.put_back([chosen[1]])
 
     assert not deferred.holds("a")
-    assert [one.offset for one in deferred.choose(lambda _line: 9, 100, -1.0)] == [1, 2]
+    assert [one.offset for one in deferred.choose(within(9), space(), -1.0)] == [1, 2]
     assert len(deferred) == 2
 
 
@@ -91,7 +106,29 @@ def test_lines_of_a_tenant_share_its_room() -> None:
     for offset in range(4):
         deferred.add(item("a", offset, partition=offset % 2))
 
-    assert len(deferred.choose(lambda _line: 3, 100, -1.0)) == 3
+    assert len(deferred.choose(within(3), space(), -1.0)) == 3
+
+
+def test_bytes_are_chosen_and_not_only_messages() -> None:
+    """What is too large for the room that is left stays, and whatever stands behind it; one alone may be larger."""
+    deferred = Deferred(tenant_messages=10)
+    for offset, size in enumerate((600, 600, 1, 5000)):
+        deferred.add(item("a", offset, size=size))
+
+    first = deferred.choose(within(9), space(), -1.0)
+    second = deferred.choose(within(9), space(), -1.0)
+    third = deferred.choose(within(9), space(), -1.0)
+
+    assert [[one.offset for one in chosen] for chosen in (first, second, third)] == [[0], [1, 2], [3]]
+
+
+def test_what_waited_too_long_is_chosen_in_parts_too() -> None:
+    """Its tenant's queue does not matter, but the memory for all does."""
+    deferred = Deferred(tenant_messages=10)
+    for offset in range(4):
+        deferred.add(item("a", offset, size=400))
+
+    assert [one.offset for one in deferred.choose(within(0), space(), 9.0)] == [0, 1]
 
 
 def test_each_tenant_is_bounded() -> None:
@@ -103,7 +140,7 @@ def test_each_tenant_is_bounded() -> None:
     assert not deferred.add(item("a", 2))
     assert deferred.add(item("b", 3))
 
-    deferred.choose(lambda _line: 1, 100, -1.0)
+    deferred.choose(within(1), space(), -1.0)
 
     assert not deferred.add(item("a", 4))
 
@@ -114,7 +151,7 @@ def test_what_waited_too_long_is_chosen_without_room() -> None:
     deferred.add(item("a", 0, since_s=1.0))
     deferred.add(item("a", 1, since_s=5.0))
 
-    assert [one.offset for one in deferred.choose(lambda _line: 0, 100, 2.0)] == [0]
+    assert [one.offset for one in deferred.choose(within(0), space(), 2.0)] == [0]
 
 
 def test_no_tenant_is_always_first() -> None:
@@ -124,7 +161,7 @@ def test_no_tenant_is_always_first() -> None:
         deferred.add(item("a", offset))
         deferred.add(item("b", 10 + offset))
 
-    turns = [deferred.choose(lambda _line: 9, 1, -1.0)[0].tenant_id for _ in range(4)]
+    turns = [deferred.choose(within(9), space(1), -1.0)[0].tenant_id for _ in range(4)]
 
     assert sorted(turns) == ["a", "a", "b", "b"]
 
@@ -134,9 +171,9 @@ def test_what_could_not_be_read_goes_back_in_front() -> None:
     deferred = Deferred(tenant_messages=10)
     for offset in range(3):
         deferred.add(item("a", offset))
-    deferred.put_back(deferred.choose(lambda _line: 2, 100, -1.0))
+    deferred.put_back(deferred.choose(within(2), space(), -1.0))
 
-    assert [one.offset for one in deferred.choose(lambda _line: 9, 100, -1.0)] == [0, 1, 2]
+    assert [one.offset for one in deferred.choose(within(9), space(), -1.0)] == [0, 1, 2]
     assert len(deferred) == 3
 
 
@@ -144,7 +181,7 @@ def test_partitions_that_are_given_away_are_forgotten() -> None:
     """Their offsets stay open for the next owner."""
     deferred = Deferred(tenant_messages=10)
     deferred.add(item("a", 0))
-    (read,) = deferred.choose(lambda _line: 1, 100, -1.0)
+    (read,) = deferred.choose(within(1), space(), -1.0)
     deferred.add(item("a", 1))
     deferred.add(item("b", 2))
     deferred.clear()

@@ -25,6 +25,7 @@ from worker.stream.delivery import Delivery
 from worker.stream.ledger import PartitionLedger, read_suspects
 from worker.stream.pipeline import Pipeline
 from worker.stream.publisher import Publisher
+from worker.stream.room import Room
 
 
 class Rig:
@@ -210,7 +211,7 @@ async def test_a_message_read_again_has_waited_since_it_was_read_first() -> None
     """Its time past its tenant's queue counts: for the verdict's timing and for the overload ladder."""
     rig, ledger = Rig(), open_ledger(0)
 
-    item = DeferredOffset("acme", 0, 0, record(0, b"").timestamp, ledger.epoch, time.monotonic() - 30)
+    item = DeferredOffset("acme", 0, 0, record(0, b"").timestamp, ledger.epoch, time.monotonic() - 30, 1)
     assert rig.pipeline.readmit(record(0, raw(0)), ledger, item, expired=False)
 
     rig.pipeline.pump()
@@ -391,14 +392,14 @@ async def test_revisions_past_their_share_wait_aside_in_their_order() -> None:
     assert len(rig.state.admission) == 3
     assert deferred.holds_aside(Line("acme", 0, "m0"))
 
-    chosen = deferred.choose(lambda line: 0 if line.message_id else 9, 9, -1.0)
+    chosen = deferred.choose(lambda line: [Room(0 if line.message_id else 9, 10**6)], Room(9, 10**6), -1.0)
     assert [item.offset for item in chosen] == [6, 7]
     assert not rig.pipeline.readmit(record(6, raw(9)), ledger, chosen[0], expired=False)
     assert rig.pipeline.readmit(record(7, edited[4]), ledger, chosen[1], expired=False)
 
     deferred.settle(chosen[1])
     deferred.put_back(chosen[:1])
-    lines = [item.offset for item in deferred.choose(lambda _line: 9, 9, -1.0)]
+    lines = [item.offset for item in deferred.choose(lambda _line: [Room(9, 10**6)], Room(9, 10**6), -1.0)]
     assert sorted(lines) == [2, 3, 6, 7]
     assert lines.index(2) < lines.index(3) < lines.index(7)
     rig.pipeline.abort()
@@ -420,7 +421,9 @@ async def test_what_the_queue_cannot_hold_is_deferred_then_overloaded() -> None:
     statuses = {verdict["source"]["offset"]: verdict["status"] for verdict in rig.verdicts()}
     assert statuses == {0: "judged", 1: "judged", 2: "judged", 4: "overloaded"}
 
-    (waiting,) = rig.state.deferred.choose(lambda line: rig.state.admission.room(line.tenant_id), 10, -1.0)
+    (waiting,) = rig.state.deferred.choose(
+        lambda line: [rig.state.admission.room(line.tenant_id)], Room(9, 10**6), -1.0
+    )
 
     assert waiting.offset == 3
     assert rig.pipeline.readmit(record(3, raw(3)), ledger, waiting, expired=False)
