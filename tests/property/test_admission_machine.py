@@ -16,6 +16,8 @@ TENANT_BYTES: Final = 40
 REPLAY_SLOTS: Final = 2
 SAME_ID_MESSAGES: Final = 2
 SAME_ID_BYTES: Final = 16
+MESSAGES: Final = 8
+BYTES: Final = 60
 MAX_TOKENS: Final = 3000
 
 lanes = st.sampled_from(("live", "replay"))
@@ -38,6 +40,8 @@ class AdmissionMachine(RuleBasedStateMachine):
             tenant_bytes=TENANT_BYTES,
             replay_slots=REPLAY_SLOTS,
             same_id_messages=SAME_ID_MESSAGES,
+            messages=MESSAGES,
+            size_bytes=BYTES,
             aging_s=5.0,
             clock=lambda: self.now_s,
         )
@@ -48,6 +52,16 @@ class AdmissionMachine(RuleBasedStateMachine):
     def of_tenant(self, lane: Lane, tenant: str) -> list[Entry]:
         """Return what the model holds in a tenant's queue."""
         return [item for item in self.queued if item.lane == lane and item.tenant_id == tenant]
+
+    def has_room(self, waiting: list[Entry], size: int, lane: Lane) -> bool:
+        """Tell whether a tenant's queue takes one more: half of all taken, an equal share; one share is kept free."""
+        held = [item for item in self.queued if item.lane == lane]
+        taken, heavy = len(held), sum(item.size_bytes for item in held)
+        shares = len({item.tenant_id for item in held}) + 1
+        most = min(TENANT_MESSAGES, MESSAGES // shares) if 2 * taken >= MESSAGES else TENANT_MESSAGES
+        most_bytes = min(TENANT_BYTES, BYTES // shares) if 2 * heavy >= BYTES else TENANT_BYTES
+        spare = taken < MESSAGES - MESSAGES // shares and heavy + size <= BYTES - BYTES // shares
+        return not waiting or (spare and fit(waiting, size, most, most_bytes))
 
     @rule(
         tenant=st.sampled_from("ab"),
@@ -73,7 +87,7 @@ class AdmissionMachine(RuleBasedStateMachine):
         )
         waiting = self.of_tenant(lane, tenant)
         alike = [one for one in waiting if one.message_id == item.message_id]
-        fits = fit(waiting, size, TENANT_MESSAGES, TENANT_BYTES) and fit(alike, size, SAME_ID_MESSAGES, SAME_ID_BYTES)
+        fits = self.has_room(waiting, size, lane) and fit(alike, size, SAME_ID_MESSAGES, SAME_ID_BYTES)
 
         assert self.queues.offer(item) == fits
 
@@ -175,7 +189,14 @@ def test_no_tenant_is_starved(costs: list[int], window: int, partitions: int, st
     """
     clock = [0.0]
     queues: Admission[Entry] = Admission(
-        tenant_messages=100, tenant_bytes=10**9, replay_slots=1, same_id_messages=9, aging_s=5.0, clock=lambda: clock[0]
+        tenant_messages=100,
+        tenant_bytes=10**9,
+        replay_slots=1,
+        same_id_messages=9,
+        messages=10**9,
+        size_bytes=10**12,
+        aging_s=5.0,
+        clock=lambda: clock[0],
     )
     served: Counter[str] = Counter()
     offset = 0

@@ -98,12 +98,12 @@ class _Tenant(Generic[E]):
 class _Lane(Generic[E]):
     """The tenants of one lane, and whose turn it is."""
 
-    __slots__ = ("count", "tenants", "turns")
+    __slots__ = ("bytes", "count", "tenants", "turns")
 
     def __init__(self) -> None:
         self.tenants: dict[str, _Tenant[E]] = {}
         self.turns: deque[_Tenant[E]] = deque()
-        self.count = 0
+        self.count = self.bytes = 0
 
     def take_turn(self, tenant: _Tenant[E]) -> None:
         """Put a tenant in line. Credit is not saved up while it has nothing to say; debts stay."""
@@ -123,6 +123,8 @@ class Admission(Generic[E]):
         tenant_bytes: int,
         replay_slots: int,
         same_id_messages: int,
+        messages: int,
+        size_bytes: int,
         aging_s: float = AGING_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -134,6 +136,9 @@ class Admission(Generic[E]):
             replay_slots: the most replayed messages that are out at once.
             same_id_messages: the most that wait of one id, beside the one that is out. Their bytes have the same
                 share of their tenant's; a single message may be larger.
+            messages: the most of all tenants together. From half of them on each tenant has an equal share and no more,
+                and one share stays free always: or a few hot ones would fill the memory, and intake would stop.
+            size_bytes: the same of their bytes.
             aging_s: the wait after which a partition's oldest message may go first.
             clock: seconds that never go back.
 
@@ -141,6 +146,8 @@ class Admission(Generic[E]):
         self._tenant_messages = tenant_messages
         self._tenant_bytes = tenant_bytes
         self._replay_slots = replay_slots
+        self._messages = messages
+        self._bytes = size_bytes
         self._same_id_messages = same_id_messages
         self._same_id_bytes = tenant_bytes * same_id_messages // tenant_messages
         self._aging_s = aging_s
@@ -176,11 +183,28 @@ class Admission(Generic[E]):
 
     def room(self, tenant_id: str, lane: Lane = "live") -> Room:
         """Return what is free of a tenant's queue."""
-        room = Room(self._tenant_messages, self._tenant_bytes)
-        tenant = self._lanes[lane].tenants.get(tenant_id)
+        return self._free(lane, self._lanes[lane].tenants.get(tenant_id))
+
+    def whole(self, lane: Lane = "live") -> Room:
+        """Return a tenant's whole queue, as much as it may hold while so many others wait."""
+        waiting, shares = self._lanes[lane], self._shares(lane)
+        messages, size_bytes = self._tenant_messages, self._tenant_bytes
+        if 2 * waiting.count >= self._messages:
+            messages = min(messages, max(1, self._messages // shares))
+        if 2 * waiting.bytes >= self._bytes:
+            size_bytes = min(size_bytes, max(1, self._bytes // shares))
+        return Room(messages, size_bytes)
+
+    def _shares(self, lane: Lane) -> int:
+        return len(self._lanes[lane].tenants) + 1
+
+    def _free(self, lane: Lane, tenant: _Tenant[E] | None) -> Room:
+        """Return what is free for a tenant: of its own queue, and of all but the share that a new one would have."""
+        waiting, shares, room = self._lanes[lane], self._shares(lane), self.whole(lane)
         if tenant is not None:
-            room.messages -= tenant.count
-            room.free_bytes -= tenant.bytes
+            spare, spare_bytes = self._messages - self._messages // shares, self._bytes - self._bytes // shares
+            room.messages = max(0, min(room.messages - tenant.count, spare - waiting.count))
+            room.free_bytes = max(0, min(room.free_bytes - tenant.bytes, spare_bytes - waiting.bytes))
         return room
 
     def room_of_id(self, tenant_id: str, message_id: str, lane: Lane = "live") -> Room:
@@ -204,7 +228,7 @@ class Admission(Generic[E]):
         tenant = lane.tenants.get(entry.tenant_id)
         if tenant is None:
             tenant = lane.tenants[entry.tenant_id] = _Tenant()
-        elif tenant.count >= self._tenant_messages or tenant.bytes + entry.size_bytes > self._tenant_bytes:
+        elif (free := self._free(entry.lane, tenant)).messages < 1 or entry.size_bytes > free.free_bytes:
             return False
         self._offers += 1
         entry.order = self._offers
@@ -216,6 +240,7 @@ class Admission(Generic[E]):
         tenant.count += 1
         tenant.bytes += entry.size_bytes
         lane.count += 1
+        lane.bytes += entry.size_bytes
         tenant.queue.append(entry)
         lane.take_turn(tenant)
         if entry.lane == "live":
@@ -272,6 +297,7 @@ class Admission(Generic[E]):
         tenant.count -= 1
         tenant.bytes -= entry.size_bytes
         lane.count -= 1
+        lane.bytes -= entry.size_bytes
         if not tenant.count:
             del lane.tenants[entry.tenant_id]
 

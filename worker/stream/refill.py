@@ -96,7 +96,7 @@ class Refill:
     def _room(self, tenant_id: str) -> Room:
         """Return what to bring back of a tenant: many at once, since each time costs a read."""
         room = self._admission.room(tenant_id)
-        enough = room.messages * _PARTS >= self._settings.tenant_queue_messages
+        enough = room.messages * _PARTS >= self._admission.whole().messages
         return room if enough and room.free_bytes * _PARTS >= room.whole_bytes else Room(0, 0)
 
     async def _read(self, chosen: Iterable[DeferredOffset]) -> dict[tuple[int, int], Any]:

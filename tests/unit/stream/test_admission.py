@@ -18,10 +18,19 @@ class Clock:
 
 
 def admission(
-    clock: Clock | None = None, *, messages: int = 1000, size: int = 10**9, replay: int = 2, same_id: int = 3
+    clock: Clock | None = None,
+    *,
+    messages: int = 1000,
+    size: int = 10**9,
+    replay: int = 2,
+    same_id: int = 3,
+    together: int = 10**6,
+    together_bytes: int = 10**12,
 ) -> Admission[Entry]:
     """Build an empty admission."""
     return Admission(
+        messages=together,
+        size_bytes=together_bytes,
         tenant_messages=messages,
         tenant_bytes=size,
         replay_slots=replay,
@@ -68,6 +77,35 @@ def test_a_tenant_is_first_in_first_out() -> None:
     assert offsets(queues.take(3)) == [0, 1, 2]
     assert offsets(queues.take(9)) == [3, 4]
     assert queues.take(1) == []
+
+
+def test_many_hot_tenants_leave_room_for_another() -> None:
+    """Each may fill its own queue; above half of what may wait together each has an equal share, and one stays free."""
+    queues = admission(messages=40, together=100)
+    hot = [f"hot {number}" for number in range(4)]
+    held = {tenant: sum(queues.offer(entry(tenant, n)) for n in range(60)) for tenant in hot[:1]}
+    assert held == {"hot 0": 40}
+
+    for number in range(60):
+        for tenant in hot[1:]:
+            held[tenant] = held.get(tenant, 0) + queues.offer(entry(tenant, 1000 * hot.index(tenant) + number))
+
+    assert held == {"hot 0": 40, "hot 1": 14, "hot 2": 13, "hot 3": 13}
+    assert queues.offer(entry("quiet", 9999))
+    # What waits gets less, and with it the queues are as long as ever.
+    queues.take(60)
+    assert queues.whole().messages == 40
+
+
+def test_many_hot_tenants_leave_bytes_for_another() -> None:
+    """What holds for their number holds for their size."""
+    queues = admission(size=400, together_bytes=1000)
+    for number in range(60):
+        for tenant in range(4):
+            queues.offer(entry(f"hot {tenant}", 1000 * tenant + number, size=10))
+
+    assert queues.queued("live") == (1000 - 1000 // 5) // 10
+    assert queues.offer(entry("quiet", 9999, size=200))
 
 
 def test_what_is_handed_out_makes_so_many_calls() -> None:
