@@ -268,6 +268,14 @@ def test_a_verdict_or_text_that_cannot_be_read_is_refused(tmp_path: Path, name: 
     assert _SECRET not in str(found.value)
 
 
+@pytest.mark.parametrize("name, field", [("aegis2", "prompt_label"), ("wildguard_test", "prompt_harm_label")])
+def test_a_set_without_its_verdict_is_another_set(tmp_path: Path, name: str, field: str) -> None:
+    """A field that may be empty has to be there, or a file of other columns would be a set of no rows."""
+    record = {key: value for key, value in SAMPLES[name].items() if key != field}
+    with pytest.raises(TrainError, match=f"row 0 of .* \\(field {field} is missing\\)"):
+        _read(tmp_path, name, record)
+
+
 def test_verdicts_are_read_however_they_are_written(tmp_path: Path) -> None:
     """Flags as JSON, Parquet and CSV have them, words in any case; what was not judged is no row."""
     safe = [False, 0, 0.0, "0", "False", "no"]
@@ -278,9 +286,11 @@ def test_verdicts_are_read_however_they_are_written(tmp_path: Path) -> None:
     assert row.known[UNSAFE]
     (row,) = _read(tmp_path, "aegis2", aegis("Unsafe", "", "Violence") | {"response": "So."})
     assert row.known == {UNSAFE: True, VIOLENCE: True} | dict.fromkeys(row.known.keys() - {UNSAFE, VIOLENCE}, False)
-    assert [] == _read(
-        tmp_path, "openai_moderation", {"prompt": "Nobody looked at this.", "S": None, "H": float("nan")}
-    )
+    unseen = {"prompt": "Nobody looked at this.", "S": None, "H": "nan"}
+    (row,) = _read(tmp_path, "openai_moderation", unseen, SAMPLES["openai_moderation"])
+    assert row.text == SAMPLES["openai_moderation"]["prompt"]
+    with pytest.raises(TrainError, match="holds no verdict"):
+        _read(tmp_path, "openai_moderation", unseen)
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,8 @@ def aegis(record: Record) -> Iterator[Judged]:
     """
     named = tuple(name.strip() for name in _text_if_any(record, "violated_categories").split(",") if name.strip())
     prompt, answer = _text(record, "prompt"), _text_if_any(record, "response")
-    asked, answered = (_read(record.get(field), field, _LABEL) for field in ("prompt_label", "response_label"))
+    asked = _read(_field(record, "prompt_label"), "prompt_label", _LABEL)
+    answered = _read(record.get("response_label"), "response_label", _LABEL)
     if prompt == _REDACTED:
         return
     alone = named if not (asked and answered) else ("", *_minor_names(named))
@@ -274,9 +275,8 @@ def wildguard(record: Record) -> Iterator[Judged]:
     """Judge the prompt, and the answer where there is one."""
     named = (_text_if_any(record, "subcategory"),)
     prompt, answer = _text(record, "prompt"), _text_if_any(record, "response")
-    asked, answered = (
-        _read(record.get(f"{side}_harm_label"), f"{side}_harm_label", _HARM) for side in ("prompt", "response")
-    )
+    asked = _read(_field(record, "prompt_harm_label"), "prompt_harm_label", _HARM)
+    answered = _read(record.get("response_harm_label"), "response_harm_label", _HARM)
     yield Judged(prompt, asked, named)
     if answer:
         yield Judged(answer, answered, named, prompt)

@@ -158,13 +158,13 @@ def read_paper(name: str, path: Path | None = None, *, use: Use) -> list[Row]:
 
     Raises:
         TrainError: no such set, a set or split that must not be used so, a file or a hub that cannot be
-            read or holds no record, or a field that is missing or not as the set writes it.
+            read or holds no record or verdict, or a field that is missing or not as the set writes it.
 
     """
     paper = allowed(name, path, use)
     records = from_file(path) if path else from_hub(*paper.hub, paper.splits[use])
     where, stem = path or paper.hub[0], path.name if path else paper.splits[use]
-    rows, number = list[Row](), -1
+    rows, number, has_verdicts = list[Row](), -1, set[bool]()
     for number, record in enumerate(records):
         try:
             judged = _judged(paper, record)
@@ -174,8 +174,9 @@ def read_paper(name: str, path: Path | None = None, *, use: Use) -> list[Row]:
             )
             raise TrainError(text) from error
         rows += [_row(name, f"{stem}:{number}", part, one) for part, one in enumerate(judged) if _usable(one, paper)]
-    if number < 0:
-        text = f"{where} holds no record; point to a whole file of {name}"
+        has_verdicts |= {one.unsafe is not None for one in judged}
+    if number < 0 or has_verdicts == {False}:
+        text = f"{where} holds no {'record' if number < 0 else 'verdict'}; point to a whole file of {name}"
         raise TrainError(text)
     return rows
 
