@@ -5,6 +5,7 @@ The first stops its partition where it lies, and nothing is skipped; the second 
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Literal
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support.dataplane import (
     until_verdicts,
     verdict_of,
 )
+from tests.support.judges import HeldJudge
 from tests.support.log_files import ATTRIBUTES, RECORDS, Harm, hurt, sign
 from tests.support.waiting import wait_until
 from worker import dead_letter
@@ -69,6 +71,31 @@ async def test_an_unreadable_batch_stops_its_partition(
     assert {one["offset"] for one in verdicts if one["partition"] == 0} == set(range(20))
     assert len(verdicts) == 30
     assert (await committed(settings))[0] == 20
+
+
+async def test_a_batch_that_decays_before_it_is_read_again_stops_its_partition(
+    own_broker: Broker, topic_prefix: str
+) -> None:
+    """Deferred messages before it and those of other partitions are judged, and nothing is skipped."""
+    settings = settings_for(own_broker.bootstrap_servers, topic_prefix, tenant_queue_messages=5, window=2)
+    await make_topics(settings, 2)
+    async with producer(settings) as client:
+        for number, partition in product(range(50), (0, 1)):
+            raw = message(number, tenant=f"t{partition}")
+            await client.send_and_wait(settings.topic("messages"), raw, partition=partition)
+    judge = HeldJudge()
+    async with running(settings, judge) as plane:
+        await wait_until(lambda: len(plane._state.deferred) >= 80, what="most are deferred")
+        hurt(own_broker, f"{settings.topic('messages')}-0", 30, bad_checksum)
+        judge.released.set()
+        await wait_until(lambda: any("partition 0 is halted" in reason for reason in plane.unready()), 30)
+        await until_verdicts(settings, 80, 30)
+        await wait_until(lambda: len(plane._state.deferred) == 0)
+    verdicts = [verdict_of(record)["source"] for record in await read_all(settings, "verdicts")]
+
+    assert {one["offset"] for one in verdicts if one["partition"] == 0} == set(range(30))
+    assert len(verdicts) == 80
+    assert await committed(settings) == {0: 30, 1: 50}
 
 
 async def test_a_header_name_that_is_no_text_stops_nobody(own_broker: Broker, topic_prefix: str) -> None:

@@ -110,6 +110,11 @@ LIMITS: Final[tuple[Limit, ...]] = (
         what="deferred messages that are read again at once",
         bound=f"{MOST_MESSAGES:,}, and {MOST_BYTES >> 20} MiB or a quarter of `buffer_mib`",
         then="the others wait for the next read; one message may be larger",
+        holders=(
+            "stream.rereader.Reread.doubted",
+            "stream.rereader.Reread.failed",
+            "stream.rereader.Reread.records",
+        ),
     ),
     Limit(
         what="tenants remembered as within their queues",
@@ -339,6 +344,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
             "stream.ledger.Ledger._open",
             "stream.plane.DataPlane._tasks",
             "stream.publisher.Publisher._tasks",
+            "stream.refill.Refill._rests_until_s",
             "stream.rereader.Reader._places",
         ),
     ),

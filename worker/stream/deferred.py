@@ -97,20 +97,23 @@ class Deferred:
         self._lines.setdefault(moved.line, deque()).append(moved)
         self._note(moved, 1)
 
-    def choose(self, rooms: Rooms, most: Room, expired_before_s: float) -> list[DeferredOffset]:
+    def choose(
+        self, rooms: Rooms, most: Room, expired_before_s: float, resting: Collection[int] = ()
+    ) -> list[DeferredOffset]:
         """Take out what to read again now: what fits its tenant's queue, and what has waited too long.
 
         Args:
             rooms: what a line's messages must fit; they are filled.
             most: what all of them must fit, those that have waited too long included; it is filled.
             expired_before_s: what was deferred before this has waited too long for its queue to matter.
+            resting: partitions of which nothing is chosen.
 
         Returns:
             The chosen, those of each line in order. Each must come back through ``settle``.
 
         """
         chosen: list[DeferredOffset] = []
-        for line in list(self._lines):
+        for line in [line for line in self._lines if line.partition not in resting]:
             if most.messages <= 0:
                 break
             queue = self._lines[line]
@@ -135,6 +138,15 @@ class Deferred:
         for item in reversed(list(items)):
             _add(self._reading, item.line, -1)
             self._lines.setdefault(item.line, deque()).appendleft(item)
+
+    def forget(self, partition: int, offset: int) -> None:
+        """Forget what waits of a partition from an offset on: it stays open until the partition is assigned anew."""
+        for line in [line for line in self._lines if line.partition == partition]:
+            for item in (queue := self._lines.pop(line)):
+                if item.offset >= offset:
+                    self._note(item, -1)
+            if kept := deque(item for item in queue if item.offset < offset):
+                self._lines[line] = kept
 
     def clear(self) -> None:
         """Forget everything that is not being read again: all partitions were given away."""

@@ -117,6 +117,9 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         """Stop reading a partition until it is assigned anew; its watermark stays."""
         if self.halted.get(partition) != reason:
             logger.error("partition %d is halted: %s", partition, reason)
+        if partition in self.open:
+            # Nobody asks for it any more: nothing more is fetched of it.
+            self.consumer.pause(TopicPartition(self._topic, partition))
         self.open.discard(partition)
         self.halted[partition] = reason
         self._metrics.halted_partitions.set(len(self.halted))

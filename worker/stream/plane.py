@@ -82,7 +82,7 @@ class DataPlane:
         opener = Opener(settings, self._cluster)
         self._group = Group(self._state, self._cluster, opener, gaps, self._release)
         self._committer = Committer(self._state)
-        self._refill = Refill(self._state, self._pipeline, gaps)
+        self._refill = Refill(self._state, self._pipeline, gaps, self._group.halt)
         self._vitals = Vitals(self._state, judge, policies, exceptions, self._cluster, self._delivery)
         self._intake = Intake(self._state, self._group, gaps, self._pipeline, self._vitals.intake_waits_for)
         self._tasks: list[asyncio.Task[None]] = []

@@ -14,15 +14,55 @@ from aiokafka import TopicPartition
 
 from worker import kafka
 from worker.config import Settings
-from worker.errors import BrokerAway, OffsetGone
+from worker.errors import BrokerAway, CorruptPartition, OffsetGone, StreamError
 from worker.kafka_errors import translated
 
 #: Reading over so many records of others is cheaper than asking for another place.
 _LARGEST_HOLE: Final = 1000
 _WAIT_MS: Final = 250
+#: A partition of which nothing comes for so long is left out: its leader may be away, and others wait.
+_SILENT_S: Final = 2.0
 
 #: Partition and offset.
 At = tuple[int, int]
+
+
+class Reread:
+    """What a read brings.
+
+    Attributes:
+        records: what was found, by partition and offset.
+        failed: partitions that could not be read to the end, and why.
+        left: offsets that are still to be read, by partition.
+        doubted: partitions with a batch that could not be read: one by one from there on, up to the batch itself.
+
+    """
+
+    __slots__ = ("doubted", "failed", "left", "records")
+
+    def __init__(self, left: dict[int, list[int]]) -> None:
+        """Begin with rising offsets by partition."""
+        self.left = left
+        self.records: dict[At, Any] = {}
+        self.failed: dict[int, StreamError] = {}
+        self.doubted: set[int] = set()
+
+    def fail(self, partition: int, error: StreamError) -> None:
+        """Go without a partition."""
+        self.failed[partition] = error
+        del self.left[partition]
+
+    def doubt(self, partition: int, error: CorruptPartition) -> None:
+        """Note that a batch could not be read: once it may have been the network, a second time it fails."""
+        if partition in self.doubted:
+            self.fail(partition, error)
+        self.doubted.add(partition)
+
+    def forget_passed(self, partition: int, place: int) -> None:
+        """Drop offsets before the place, whether they were found or are gone."""
+        self.left[partition] = [offset for offset in self.left[partition] if offset >= place]
+        if not self.left[partition]:
+            del self.left[partition]
 
 
 class Reader:
@@ -35,6 +75,8 @@ class Reader:
         self._patience_s = settings.kafka_timeout_s
         # Where each partition is read from next; -1 before it was read at all.
         self._places: dict[int, int] = {}
+        # For how long nothing at all came, over several reads.
+        self._silent_s = 0.0
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -52,35 +94,49 @@ class Reader:
         """Disconnect."""
         await kafka.close(self._consumer, timeout_s=1.0)
 
-    async def read(self, wanted: Mapping[int, Iterable[int]]) -> dict[At, Any]:
+    async def read(self, wanted: Mapping[int, Iterable[int]]) -> Reread:
         """Return the records at these offsets of these partitions; those that are gone are left out.
+
+        A partition that cannot be read, or of which nothing comes, does not keep the others back.
 
         Raises:
             BrokerAway: Kafka stopped answering.
-            StreamError: the log cannot be read there.
+            StreamError: nothing can be read.
 
         """
-        left = {partition: sorted(offsets) for partition, offsets in wanted.items()}
+        reread = Reread({partition: sorted(offsets) for partition, offsets in wanted.items()})
+        left = reread.left
         self.cover(left)
         twins = [self._twin(partition) for partition in left]
         self._consumer.resume(*twins)
-        found: dict[At, Any] = {}
         moved_s = time.monotonic()
         while left:
-            came = 0
-            for partition in list(left):
-                came += await self._take(partition, left, found)
+            came = sum([await self._try(partition, 0, reread) for partition in list(left)])
             if not came and left:
-                # One record only: how far each partition may be read differs.
-                came = await self._read(list(left), 1, _WAIT_MS, left, found)
+                # One partition by itself, or an error could be any one's. The others have their turn soon.
+                came = await self._try(next(iter(left)), _WAIT_MS // len(left), reread)
             if came:
                 moved_s = time.monotonic()
-            elif time.monotonic() - moved_s > self._patience_s:
-                text = f"{self._topic} could not be read again; is Kafka running?"
-                raise BrokerAway(text)
+                self._silent_s = 0.0
+            elif (silent_s := time.monotonic() - moved_s) > _SILENT_S:
+                self._give_up(reread, silent_s)
         # What is fetched stays for the next time; nothing more is fetched until then.
         self._consumer.pause(*twins)
-        return found
+        return reread
+
+    def _give_up(self, reread: Reread, silent_s: float) -> None:
+        """Go without the partitions of which nothing comes.
+
+        Raises:
+            BrokerAway: nothing has come of any for long.
+
+        """
+        text = f"{self._topic} could not be read again; is Kafka running?"
+        self._silent_s += silent_s
+        if not reread.records and self._silent_s > self._patience_s:
+            raise BrokerAway(text)
+        for partition in list(reread.left):
+            reread.fail(partition, BrokerAway(text))
 
     def _twin(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
@@ -97,40 +153,34 @@ class Reader:
             self._consumer.seek(twin, 0)
         self._consumer.pause(*twins)
 
-    async def _take(self, partition: int, left: dict[int, list[int]], found: dict[At, Any]) -> int:
-        """Read what is there of one partition, up to the last offset in reach; return how many records came."""
-        limit = self._aim(partition, left[partition])
-        return await self._read([partition], limit, 0, left, found)
-
-    async def _read(
-        self, partitions: list[int], limit: int, timeout_ms: int, left: dict[int, list[int]], found: dict[At, Any]
-    ) -> int:
-        """Read once; where retention took what was asked for, go on behind it. Returns above 0 where it moved on."""
+    async def _try(self, partition: int, timeout_ms: int, reread: Reread) -> int:
+        """Read once of one partition, where retention took what was asked for behind it; above 0 where it moved on."""
         try:
-            return await self._poll(partitions, limit, timeout_ms, left, found)
+            return await self._poll(partition, timeout_ms, reread)
         except OffsetGone:
-            logs = await kafka.bounds(self._consumer, [self._twin(partition) for partition in partitions])
+            twin = self._twin(partition)
+            first, _ = (await kafka.bounds(self._consumer, [twin]))[twin]
             # It may be of a place that was left meanwhile: then there is nothing to do but to read again.
-            for twin, (first, _) in logs.items():
-                if self._places[twin.partition] < first:
-                    self._move(twin.partition, first)
-            _forget_passed(left, self._places, partitions)
-            return 1
+            if self._places[partition] < first:
+                self._move(partition, first)
+            reread.forget_passed(partition, self._places[partition])
+        except CorruptPartition as error:
+            # The client has dropped what it had unpacked before the batch.
+            self._move(partition, reread.left[partition][0])
+            reread.doubt(partition, error)
+        return 1
 
-    async def _poll(
-        self, partitions: list[int], limit: int, timeout_ms: int, left: dict[int, list[int]], found: dict[At, Any]
-    ) -> int:
-        """Read once; offsets that the places have passed are no longer left, whether they were found or are gone."""
-        twins = [self._twin(partition) for partition in partitions]
+    async def _poll(self, partition: int, timeout_ms: int, reread: Reread) -> int:
+        """Read up to the last offset in reach; offsets that the place has passed are no longer left."""
+        twin, offsets = self._twin(partition), reread.left[partition]
+        limit = 1 if partition in reread.doubted else self._aim(partition, offsets)
         with translated(f"reading {self._topic} again"):
-            batches = await self._consumer.getmany(*twins, timeout_ms=timeout_ms, max_records=limit)
-            for twin in twins:
-                self._places[twin.partition] = await self._consumer.position(twin)
-        for twin, records in batches.items():
-            among = set(left[twin.partition])
-            found |= {(twin.partition, record.offset): record for record in records if record.offset in among}
-        _forget_passed(left, self._places, partitions)
-        return sum(map(len, batches.values()))
+            batches = await self._consumer.getmany(twin, timeout_ms=timeout_ms, max_records=limit)
+            self._places[partition] = await self._consumer.position(twin)
+        among, records = set(offsets), batches.get(twin, [])
+        reread.records |= {(partition, record.offset): record for record in records if record.offset in among}
+        reread.forget_passed(partition, self._places[partition])
+        return len(records)
 
     def _move(self, partition: int, offset: int) -> None:
         self._places[partition] = offset
@@ -146,11 +196,3 @@ class Reader:
                 break
             reach = offset
         return reach + 1 - place
-
-
-def _forget_passed(left: dict[int, list[int]], places: Mapping[int, int], partitions: Iterable[int]) -> None:
-    """Drop what was passed, of the partitions just read: another one's place may be of an earlier read."""
-    for partition in partitions:
-        left[partition] = [offset for offset in left[partition] if offset >= places[partition]]
-        if not left[partition]:
-            del left[partition]

@@ -193,3 +193,26 @@ def test_partitions_that_are_given_away_are_forgotten() -> None:
 
     assert len(deferred) == 0
     assert not deferred.holds("a")
+
+
+def test_a_partition_that_rests_holds_up_no_other() -> None:
+    """Nothing of it is chosen, even what waited too long; the other partitions' go on."""
+    deferred = Deferred(tenant_messages=10)
+    for offset in range(4):
+        deferred.add(item("a", offset, partition=offset % 2))
+
+    assert [one.offset for one in deferred.choose(within(9), space(), 9.0, {0})] == [1, 3]
+
+
+def test_what_stands_from_a_bad_batch_on_is_forgotten() -> None:
+    """Of its partition in every line, and of no other."""
+    deferred = Deferred(tenant_messages=10)
+    for offset in range(4):
+        deferred.add(item("a", offset))
+    deferred.add(item("a", 9, message_id="edited"))
+    deferred.add(item("b", 9, partition=1))
+    deferred.forget(0, 2)
+
+    assert len(deferred) == 3
+    assert not deferred.holds_aside(Line("a", 0, "edited"))
+    assert [one.offset for one in deferred.choose(within(9), space(), -1.0)] == [9, 0, 1]

@@ -15,13 +15,14 @@ from tests.support.dataplane import FixedPolicies
 from tests.support.dataplane import message as raw
 from tests.support.streaming import NOTHING, MemoryDelivery, record, state_with
 from tests.support.waiting import wait_until
+from worker.errors import BrokerAway, CorruptPartition, StreamError
 from worker.judge.scripted import ScriptedJudge
 from worker.stream.delivery import Delivery
 from worker.stream.gaps import Gaps
 from worker.stream.pipeline import Pipeline
 from worker.stream.publisher import Publisher
 from worker.stream.refill import Refill
-from worker.stream.rereader import Reader
+from worker.stream.rereader import Reader, Reread
 
 KIB = 1024
 
@@ -31,6 +32,7 @@ class MemoryReader:
 
     Attributes:
         reads: the bytes of each read.
+        ends_at: the offset from which on nothing can be read, and why.
 
     """
 
@@ -38,16 +40,22 @@ class MemoryReader:
         """Hold values by offset."""
         self.values = values
         self.reads: list[int] = []
+        self.ends_at = len(values)
+        self.error: StreamError = BrokerAway("away")
 
     def cover(self, partitions: Iterable[int]) -> None:
         """Everything is covered."""
 
-    async def read(self, wanted: Mapping[int, Iterable[int]]) -> dict[tuple[int, int], Any]:
+    async def read(self, wanted: Mapping[int, Iterable[int]]) -> Reread:
         """Return the records, and give everything else a turn."""
-        found = {(0, offset): record(offset, self.values[offset]) for offset in wanted[0]}
+        found = {(0, offset): record(offset, self.values[offset]) for offset in wanted[0] if offset < self.ends_at}
+        reread = Reread({})
+        reread.records |= found
+        if len(found) < len(list(wanted[0])):
+            reread.failed[0] = self.error
         self.reads.append(sum(len(one.value) for one in found.values()))
         await asyncio.sleep(0)
-        return found
+        return reread
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -59,15 +67,20 @@ class Rig:
     def __init__(self, values: list[bytes], **settings: Any) -> None:
         """Take the values in as offsets from 0."""
         self.state = state_with(**settings)
+        self.halted: dict[int, str] = {}
         publisher = Publisher(self.state, cast("Delivery", MemoryDelivery()))
         self.pipeline = Pipeline(self.state, ScriptedJudge(), FixedPolicies(), publisher)
-        self.refill = Refill(self.state, self.pipeline, Gaps(self.state, publisher))
+        self.refill = Refill(self.state, self.pipeline, Gaps(self.state, publisher), self.halt)
         self.reader = MemoryReader(dict(enumerate(values)))
         self.ledger = self.state.ledger.open(0, start=0, bounds=NOTHING, ends=NOTHING, published={})
         for offset, value in enumerate(values):
             self.ledger.register(offset)
             self.pipeline.accept(record(offset, value), self.ledger)
         self.deferred_bytes = sum(map(len, values[-len(self.state.deferred) :]))
+
+    def halt(self, partition: int, reason: str) -> None:
+        """Remember why."""
+        self.halted[partition] = reason
 
     @asynccontextmanager
     async def running(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
@@ -125,3 +138,33 @@ async def test_what_waited_too_long_comes_back_as_the_memory_allows(monkeypatch:
 
     assert sum(rig.reader.reads) == rig.deferred_bytes
     assert max(rig.reader.reads) <= 1024 * KIB
+
+
+async def test_what_did_not_answer_is_read_later_and_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came is judged, the partition rests, and nothing is read of it meanwhile."""
+    rig = Rig([raw(number) for number in range(9)], window=1, tenant_queue_messages=1)
+    rig.reader.ends_at = 4
+    async with rig.running(monkeypatch):
+        await wait_until(lambda: rig.ledger.watermark == 4, 10, what="those before are done")
+        await wait_until(lambda: rig.reader.reads[-1] == 0, 10, what="nothing came")
+        reads = len(rig.reader.reads)
+        assert rig.refill._choose() == []
+
+        rig.reader.ends_at = 9
+        monkeypatch.setattr("worker.stream.refill.time", SimpleNamespace(monotonic=lambda: time.monotonic() + 10))
+        await wait_until(lambda: rig.ledger.watermark == 9, 10, what="all are done")
+
+    assert reads <= 5
+    assert rig.halted == {}
+
+
+async def test_what_cannot_be_read_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad batch halts its partition: what stands from there on is forgotten until it is assigned anew."""
+    rig = Rig([raw(number) for number in range(9)], window=1, tenant_queue_messages=1)
+    rig.reader.ends_at, rig.reader.error = 4, CorruptPartition("bad batch")
+    async with rig.running(monkeypatch):
+        await wait_until(lambda: rig.halted == {0: "bad batch"}, 10, what="halted")
+        await wait_until(lambda: rig.ledger.watermark == 4, 10, what="those before are done")
+
+    assert len(rig.state.deferred) == 0
+    assert rig.ledger.in_flight == 5
