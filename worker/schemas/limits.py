@@ -64,7 +64,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
         metric="rsafe_limits_reached",
     ),
     Limit(
-        what="messages of one tenant that wait for the judge",
+        what="messages of one tenant that wait for the judge; an equal share of the memory once half of it is taken",
         bound="tenant_queue_messages",
         then="the rest is deferred to an offset each",
         metric="rsafe_deferred",
