@@ -23,6 +23,7 @@ from tests.support.outside import Outcomes, Place, environment, messages, produc
 from tests.support.processes import line_with, started
 from tests.support.waiting import wait_until
 from worker.config import Settings
+from worker.stream.control import Command, order
 from worker.topics import create_topics
 
 pytestmark = pytest.mark.broker
@@ -132,6 +133,38 @@ async def test_signals_for_debugging_tell_no_text(
     said = (tmp_path / "run-1.err").read_text()
     assert "secret plan" not in said
     assert "run_forever" in said
+
+
+async def _until_obeyed(settings: Settings, reason: str, log: Path) -> None:
+    """Give a command until a worker writes that it obeys: it begins to listen a moment after it is ready."""
+
+    async def obeyed() -> bool:
+        await order(settings, Command(command="log_level", reason=reason))
+        return f"command log_level {reason}" in await asyncio.to_thread(log.read_text)
+
+    await wait_until(obeyed, 60, interval_s=0.5, what=f"{reason} is obeyed")
+
+
+async def test_a_command_given_while_a_worker_was_down_is_none_for_it(
+    broker: KafkaAddress, topic_prefix: str, stack: ExitStack, tmp_path: Path
+) -> None:
+    """A worker that keeps its name obeys what is given while it runs, in each of its lives, and not in between."""
+    settings = settings_for(broker.bootstrap_servers, topic_prefix)
+    await create_topics(broker.bootstrap_servers, topic_prefix, 1)
+    await produce(broker.bootstrap_servers, f"{topic_prefix}policies", [(b"platform", _policy(1))])
+    env = environment(broker.bootstrap_servers, topic_prefix, engine="scripted", kafka_timeout_s=10, instance_id="same")
+    worker = Worker(stack, tmp_path, env)
+
+    process = await worker.start()
+    await _until_obeyed(settings, "first", tmp_path / "run-1.err")
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 40) == 0
+
+    await order(settings, Command(command="log_level", reason="between"))
+    await worker.start()
+    await _until_obeyed(settings, "second", tmp_path / "run-2.err")
+
+    assert "between" not in (tmp_path / "run-2.err").read_text()
 
 
 async def test_a_second_worker_comes_and_goes(broker: KafkaAddress, topic_prefix: str, worker: Worker) -> None:

@@ -346,6 +346,7 @@ LIMITS: Final[tuple[Limit, ...]] = (
             "stream.publisher.Publisher._tasks",
             "stream.refill.Refill._rests_until_s",
             "stream.rereader.Reader._places",
+            "stream.service.WorkerService.commands_from",
         ),
     ),
 )

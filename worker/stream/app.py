@@ -128,9 +128,10 @@ def _add_control_agent(app: RsafeApp, settings: Settings, service: WorkerService
 
     @app.agent(topic, name="rsafe-control")
     async def control(stream: Any) -> None:
-        """Obey each command; bad ones are ignored, so the agent never dies of its input."""
-        async for raw in stream:
-            obey(raw, service, settings.instance)
+        """Obey each command of this life; bad ones are ignored, so the agent never dies of its input."""
+        async for event in stream.events():
+            if event.message.offset >= service.commands_from.get(event.message.partition, 0):
+                obey(event.value, service, settings.instance)
 
 
 def _add_timers(app: RsafeApp, service: WorkerService, health: Health) -> None:

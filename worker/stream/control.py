@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from worker import kafka
 from worker.config import Settings
-from worker.errors import DecodeError
+from worker.errors import DecodeError, TopicMissing
 from worker.records import decode, encode
 
 logger: Final = logging.getLogger(__name__)
@@ -51,6 +51,26 @@ async def order(settings: Settings, command: Command) -> tuple[int, int]:
         topic, timeout_s = settings.topic("commands"), settings.kafka_timeout_s
         sent = await kafka.send(producer, topic, encode(command), key=None, headers=headers, timeout_s=timeout_s)
     return sent.partition, sent.offset
+
+
+async def ends(settings: Settings) -> dict[int, int]:
+    """Return where ``commands`` ends now, by partition; nothing where there is no such topic.
+
+    What stands before was given before this worker listened, though one that keeps its name reads on where
+    it stopped reading in an earlier life.
+
+    Raises:
+        StreamError: Kafka is away.
+        ConfigError: this login may not ask.
+
+    """
+    async with kafka.reader(settings) as consumer:
+        try:
+            partitions = await kafka.partitions_of(consumer, settings.topic("commands"))
+        except TopicMissing:
+            return {}
+        found = await kafka.bounds(consumer, partitions)
+    return {twin.partition: end for twin, (_, end) in found.items()}
 
 
 def obey(raw: bytes | None, plane: Pausable, instance: str) -> None:

@@ -16,10 +16,11 @@ from mode import Service
 from mode.types import ServiceT
 
 from worker.config import Settings
-from worker.errors import BrokerAway, WorkerError
+from worker.errors import BrokerAway, StreamError, WorkerError
 from worker.judge.judgement import Judge
 from worker.kafka_errors import translated
 from worker.records import Rung
+from worker.stream.control import ends
 from worker.stream.health import Health
 
 logger: Final = logging.getLogger(__name__)
@@ -92,6 +93,8 @@ class WorkerService(Service):
         self.plane = plane
         self.health = health
         self.control: Callable[[], Iterable[ServiceT]] = tuple
+        # By partition of ``commands`` the first offset that is meant for this life.
+        self.commands_from: Mapping[int, int] = {}
         self.error: WorkerError | None = None
 
     @Service.task
@@ -142,6 +145,7 @@ class WorkerService(Service):
 
     async def _start_control(self) -> None:
         """Start Faust's Kafka part, again and again while Kafka is away: commands are not worth a restart."""
+        await self._note_commands()
         for service in self.control():
             while not self.should_stop:
                 try:
@@ -152,6 +156,17 @@ class WorkerService(Service):
                     logger.warning("%s; trying again", error)
                     service.service_reset()
                     await self.sleep(RETRY_S)
+
+    async def _note_commands(self) -> None:
+        """Find out which commands stand there already: they are of an earlier life."""
+        while not self.should_stop:
+            try:
+                self.commands_from = await ends(self.settings)
+            except StreamError as error:
+                logger.warning("%s; trying again", error)
+                await self.sleep(RETRY_S)
+            else:
+                return
 
     def pause(self, reason: str) -> None:
         """Read nothing new (a command)."""
