@@ -16,7 +16,7 @@ from mode import Service
 from mode.types import ServiceT
 
 from worker.config import Settings
-from worker.errors import BrokerAway, StreamError, WorkerError
+from worker.errors import BrokerAway, ConfigError, StreamError, WorkerError
 from worker.judge.judgement import Judge
 from worker.kafka_errors import translated
 from worker.records import Rung
@@ -165,6 +165,10 @@ class WorkerService(Service):
             except StreamError as error:
                 logger.warning("%s; trying again", error)
                 await self.sleep(RETRY_S)
+            except ConfigError as error:
+                # Who may not ask where the topic ends may read nothing of it either.
+                logger.warning("%s", error)
+                return
             else:
                 return
 
