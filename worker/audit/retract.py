@@ -26,7 +26,7 @@ REASON_HEADER: Final = "retract_reason"
 #: Sent before their acknowledgements are awaited; so many are in memory.
 _BATCH: Final = 500
 _DIGEST: Final = re.compile(r"[0-9a-f]{8,64}")
-_OF_SCOPE: Final = re.compile(r"([^@\s]+)@(?:([0-9]{1,16})|([0-9a-f]{8,64}))")
+_OF_SCOPE: Final = re.compile(r"([^@\s]+)@([0-9]{1,16}|[0-9a-f]{8,64})")
 _SHOWN_DIGITS: Final = 12
 #: What a safe verdict may recommend (``rsafe audit verify`` calls others altered).
 _SAFE_ACTIONS: Final = frozenset({"allow", "review"})
@@ -48,8 +48,11 @@ class Target(Struct, frozen=True, kw_only=True):
         return next((one for one in digests if self.digest is not None and one.startswith(self.digest)), None)
 
     def _is(self, part: PolicyPart) -> bool:
-        same_version = self.version is None or part.version == self.version
-        return part.scope == self.scope and same_version and part.digest.startswith(self.digest or "")
+        if part.scope != self.scope:
+            return False
+        # Digits alone may be a version, and the beginning of a digest.
+        named = self.digest is not None and part.digest.startswith(self.digest)
+        return named or (self.version is not None and part.version == self.version)
 
 
 def parse_target(text: str) -> Target:
@@ -60,7 +63,8 @@ def parse_target(text: str) -> Target:
 
     """
     if found := _OF_SCOPE.fullmatch(text):
-        return Target(scope=found[1], version=int(found[2]) if found[2] else None, digest=found[3])
+        digest = found[2] if _DIGEST.fullmatch(found[2]) else None
+        return Target(scope=found[1], version=int(found[2]) if found[2].isdigit() else None, digest=digest)
     if _DIGEST.fullmatch(text):
         return Target(digest=text)
     message = f"{text!r} names no policy; write SCOPE@VERSION such as acme@3, or 8 or more hex digits of a digest"

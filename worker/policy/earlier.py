@@ -23,7 +23,12 @@ _SHOWN_DIGITS: Final = 12
 
 
 def earlier(
-    key: str, entries: Iterable[HistoryEntry], in_force: HistoryEntry | None, to: int | str | None
+    key: str,
+    entries: Iterable[HistoryEntry],
+    in_force: HistoryEntry | None,
+    to: int | str | None,
+    *,
+    is_newest: bool = True,
 ) -> HistoryEntry:
     """Return the accepted version to go back to.
 
@@ -32,6 +37,7 @@ def earlier(
         entries: what was decided, oldest first.
         in_force: what the scope judges by now; None where it has no policy.
         to: a version, or the beginning of a record's digest; by default the last one that judges otherwise.
+        is_newest: whether nothing newer was published than what is in force; else that may be meant, too.
 
     Raises:
         UsageError: there is none, several share the version, or it is in force.
@@ -48,7 +54,7 @@ def earlier(
         raise UsageError(text)
     if to is not None:
         _check_one(key, to, fitting)
-        _check_change(key, fitting[-1], in_force)
+        _check_change(key, fitting[-1], in_force if is_newest else None)
     return fitting[-1]
 
 

@@ -330,7 +330,11 @@ def _next_version(view: _View, key: str) -> int:
 
 
 def _target(view: _View, key: str, to: int | str | None) -> HistoryEntry:
-    return earlier(key, view.entries, view.book.last(key) if view.book.in_force(key) else None, to)
+    in_force = view.book.last(key) if view.book.in_force(key) else None
+    newest = max((record.place for record in view.records if shown(record.key) == key), default=None)
+    # What is in force already can still be meant: it takes the place of a newer record that waits for its word.
+    is_newest = in_force is not None and (in_force.offset, in_force.timestamp) == newest
+    return earlier(key, view.entries, in_force, to, is_newest=is_newest)
 
 
 def _heads(records: Iterable[Incoming]) -> dict[str, Incoming]:

@@ -23,6 +23,7 @@ from typing import Final, Generic, Literal, TypeVar
 from msgspec import Struct
 
 from worker.stream.room import Room
+from worker.stream.share import Share
 
 Lane = Literal["live", "replay"]
 #: Lane, tenant id and message id.
@@ -143,11 +144,9 @@ class Admission(Generic[E]):
             clock: seconds that never go back.
 
         """
-        self._tenant_messages = tenant_messages
-        self._tenant_bytes = tenant_bytes
         self._replay_slots = replay_slots
-        self._messages = messages
-        self._bytes = size_bytes
+        self._messages = Share(messages, tenant_messages)
+        self._bytes = Share(size_bytes, tenant_bytes)
         self._same_id_messages = same_id_messages
         self._same_id_bytes = tenant_bytes * same_id_messages // tenant_messages
         self._aging_s = aging_s
@@ -187,24 +186,23 @@ class Admission(Generic[E]):
 
     def whole(self, lane: Lane = "live") -> Room:
         """Return a tenant's whole queue, as much as it may hold while so many others wait."""
-        waiting, shares = self._lanes[lane], self._shares(lane)
-        messages, size_bytes = self._tenant_messages, self._tenant_bytes
-        if 2 * waiting.count >= self._messages:
-            messages = min(messages, max(1, self._messages // shares))
-        if 2 * waiting.bytes >= self._bytes:
-            size_bytes = min(size_bytes, max(1, self._bytes // shares))
-        return Room(messages, size_bytes)
+        waiting = self._lanes[lane]
+        tenants = len(waiting.tenants)
+        return Room(self._messages.of_one(waiting.count, tenants), self._bytes.of_one(waiting.bytes, tenants))
 
-    def _shares(self, lane: Lane) -> int:
-        return len(self._lanes[lane].tenants) + 1
+    def rest(self, lane: Lane = "live") -> Room:
+        """Return what all queues together take before anybody's share shrinks, or one share alone is left."""
+        waiting = self._lanes[lane]
+        tenants = len(waiting.tenants)
+        return Room(self._messages.rest(waiting.count, tenants), self._bytes.rest(waiting.bytes, tenants))
 
     def _free(self, lane: Lane, tenant: _Tenant[E] | None) -> Room:
-        """Return what is free for a tenant: of its own queue, and of all but the share that a new one would have."""
-        waiting, shares, room = self._lanes[lane], self._shares(lane), self.whole(lane)
+        waiting, room = self._lanes[lane], self.whole(lane)
         if tenant is not None:
-            spare, spare_bytes = self._messages - self._messages // shares, self._bytes - self._bytes // shares
-            room.messages = max(0, min(room.messages - tenant.count, spare - waiting.count))
-            room.free_bytes = max(0, min(room.free_bytes - tenant.bytes, spare_bytes - waiting.bytes))
+            spare = self._messages.spare(len(waiting.tenants)) - waiting.count
+            spare_bytes = self._bytes.spare(len(waiting.tenants)) - waiting.bytes
+            room.messages = max(0, min(room.messages - tenant.count, spare))
+            room.free_bytes = max(0, min(room.free_bytes - tenant.bytes, spare_bytes))
         return room
 
     def room_of_id(self, tenant_id: str, message_id: str, lane: Lane = "live") -> Room:

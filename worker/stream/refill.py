@@ -25,6 +25,8 @@ logger: Final = logging.getLogger(__name__)
 MOST_MESSAGES: Final = 1000
 MOST_BYTES: Final = 16 * MIB
 _POLL_S: Final = 0.05
+#: Of the time, one such part may go into looking for what fits, where nothing does.
+_LOOKING_PART: Final = 10
 #: A partition that did not answer is asked again after this.
 _REST_S: Final = 5.0
 #: A tenant's messages come back once one such part of its queue is free, and no more of the memory at once.
@@ -52,9 +54,11 @@ class Refill:
         """Bring messages back until cancelled."""
         backoff = Backoff()
         while True:
+            began_s = time.monotonic()
             chosen = self._choose() if len(self._deferred) else []
             if not chosen:
-                await asyncio.sleep(_POLL_S)
+                # Looking at very many lines takes a while, and the loop has other work.
+                await asyncio.sleep(max(_POLL_S, _LOOKING_PART * (time.monotonic() - began_s)))
                 continue
             try:
                 reread = await self._read(chosen)
@@ -87,14 +91,17 @@ class Refill:
         return self._deferred.choose(self._rooms(), most, now_s - self._settings.deferred_max_age_s, resting)
 
     def _rooms(self) -> Rooms:
-        """Return what says how much room a line has; lines of one tenant share its queue's, and all the memory."""
-        memory = self._buffer.free()
+        """Return what says how much room a line has; lines of one tenant share its queue's, and all the memory.
+
+        They share what all queues together take, too: promised to each of many tenants, most would be read in vain.
+        """
+        memory, rest = self._buffer.free(), self._admission.rest()
         tenants: dict[str, Room] = {}
 
         def rooms(line: Line) -> Iterator[Room]:
             if line.tenant_id not in tenants:
                 tenants[line.tenant_id] = self._room(line.tenant_id)
-            yield from (memory, tenants[line.tenant_id])
+            yield from (memory, rest, tenants[line.tenant_id])
             if line.message_id:
                 yield self._admission.room_of_id(line.tenant_id, line.message_id)
 

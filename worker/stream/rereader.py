@@ -159,7 +159,11 @@ class Reader:
             return await self._poll(partition, timeout_ms, reread)
         except OffsetGone:
             twin = self._twin(partition)
-            first, _ = (await kafka.bounds(self._consumer, [twin]))[twin]
+            first, end = (await kafka.bounds(self._consumer, [twin]))[twin]
+            if self._places[partition] > end:
+                text = f"the log ends at {end}, before what was read; was the topic made anew?"
+                reread.fail(partition, CorruptPartition(text))
+                return 1
             # It may be of a place that was left meanwhile: then there is nothing to do but to read again.
             if self._places[partition] < first:
                 self._move(partition, first)
@@ -173,7 +177,8 @@ class Reader:
     async def _poll(self, partition: int, timeout_ms: int, reread: Reread) -> int:
         """Read up to the last offset in reach; offsets that the place has passed are no longer left."""
         twin, offsets = self._twin(partition), reread.left[partition]
-        limit = 1 if partition in reread.doubted else self._aim(partition, offsets)
+        reach = self._aim(partition, offsets)
+        limit = 1 if partition in reread.doubted else reach
         with translated(f"reading {self._topic} again"):
             batches = await self._consumer.getmany(twin, timeout_ms=timeout_ms, max_records=limit)
             self._places[partition] = await self._consumer.position(twin)

@@ -64,7 +64,7 @@ class State:
             tenant_bytes=settings.buffer_mib * MIB // _TENANT_PART,
             same_id_messages=max(1, min(SAME_ID_MESSAGES, settings.tenant_queue_messages // settings.in_flight)),
             # Of what is held some is in the judge, and as much on its way out.
-            messages=max(1, settings.buffer_messages - 2 * settings.in_flight),
+            messages=max(1, settings.buffer_messages // 2, settings.buffer_messages - 2 * settings.in_flight),
             size_bytes=settings.buffer_mib * MIB,
             replay_slots=max(1, int(settings.in_flight * _REPLAY_SHARE)),
         )

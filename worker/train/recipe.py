@@ -106,10 +106,14 @@ def gone_on(given: Recipe, named: Collection[str]) -> Recipe:
 
     """
     told = _told(given.out)
-    for name in sorted(set(named) & set(Recipe.__struct_fields__) - {*_ANEW, "reads"}):
-        if (new := getattr(given, name)) != (own := getattr(told, name)):
+    pairs: list[tuple[Struct, Struct, str]] = [
+        (given, told, name) for name in set(Recipe.__struct_fields__) - {*_ANEW, "reads"}
+    ]
+    pairs += [(given.reads, told.reads, name) for name in ("paper_rows", "papers_only")]
+    for now, before, name in sorted((pair for pair in pairs if pair[2] in named), key=lambda pair: pair[2]):
+        if (new := getattr(now, name)) != (was := getattr(before, name)):
             option = f"--{name.replace('_', '-')}"
-            text = f"{option} {new} would make this another run, which has {own}; leave it out, or take another --out"
+            text = f"{option} {new} would make this another run, which has {was}; leave it out, or take another --out"
             raise TrainError(text)
     anew = {name: getattr(given, name) for name in _ANEW}
     return msgspec.structs.replace(told, reads=resumed(told.reads, given.reads), **anew)

@@ -15,7 +15,7 @@ from tests.support.verdicts import some_verdict
 from worker.audit.explain.policy import Rule, deciding, first_words, stories
 from worker.policy.combine import combine
 from worker.policy.model import EffectivePolicy, record_digest
-from worker.records import CategoryVerdict, Clause, HistoryEntry, Policy, PolicyPart, Verdict
+from worker.records import Action, CategoryVerdict, Clause, HistoryEntry, Policy, PolicyPart, Verdict
 from worker.suppression import Suppression
 
 FLOOR: Final = policies.policy(policies.category("F1", "Threats", action="block"), title="Floor")
@@ -71,7 +71,6 @@ def verdict(*hits: tuple[str, str], **fields: Any) -> Verdict:
         ([("acme", "B")], {"action": "review", "score": 0.5}, "review_band", []),
         ([], {"action": "allow", "score": 0.1}, "nothing_hit", []),
         ([], {"action": "hold", "label": "unsafe"}, "default_action", []),
-        ([("acme", "B")], {"action": "hold"}, "default_action", []),
         ([], {"action": "block", "status": "timeout", "label": None, "score": None}, "on_failure", []),
         ([], {"action": "review", "status": "overloaded", "label": None, "score": None}, "on_failure", []),
         ([("platform", "F1")], {"action": "block", "status": "truncated", "label": None}, "category", ["F1"]),
@@ -85,6 +84,24 @@ def test_the_rule_that_decided_is_named(
 
     assert (decided.rule, decided.action, decided.agrees) == (rule, fields["action"], True)
     assert [item.id for item in decided.categories] == categories
+
+
+def test_a_call_that_named_nothing_stands_beside_one_that_hit() -> None:
+    """One call alone either names a category or has none; what it asked for was the band, then."""
+    held, reviewed = verdict(("acme", "B"), action="hold"), verdict(("acme", "B"), action="review", score=0.5)
+
+    assert (deciding(held, effective(), calls=2).rule, deciding(held, effective(), calls=2).agrees) == (
+        "default_action",
+        True,
+    )
+    assert not deciding(held, effective(), calls=1).agrees
+    mild = with_default(effective(), "review")
+    assert deciding(reviewed, mild, calls=1).rule == "review_band"
+
+
+def with_default(policy: EffectivePolicy, action: Action) -> EffectivePolicy:
+    """Return the policy with another default action."""
+    return replace(policy, judging=replace(policy.judging, default_action=action))
 
 
 def test_the_clause_is_quoted() -> None:

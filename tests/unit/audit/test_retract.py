@@ -36,7 +36,7 @@ class Record:
         ("acme@3", Target(scope="acme", version=3)),
         ("acme/lobby@12", Target(scope="acme/lobby", version=12)),
         ("acme@abababab", Target(scope="acme", digest="abababab")),
-        ("acme@12345678", Target(scope="acme", version=12345678)),
+        ("acme@12345678", Target(scope="acme", version=12345678, digest="12345678")),
         ("abababab", Target(digest="abababab")),
         ("ab" * 32, Target(digest="ab" * 32)),
     ],
@@ -70,6 +70,16 @@ def test_other_names_are_refused(text: str) -> None:
 def test_a_verdict_is_of_a_policy(text: str, judged: str | None) -> None:
     """By the effective policy's digest, or by one of its parts."""
     assert parse_target(text).fitting(VERDICT.policy) == judged
+
+
+def test_digits_alone_may_be_the_beginning_of_a_digest() -> None:
+    """One in some forty of eight digits is all decimal; a version of that height is not told from it."""
+    part = structs.replace(VERDICT.policy.parts[0], scope="acme", digest="31415926" + "ab" * 28)
+    policy = structs.replace(VERDICT.policy, parts=(part,))
+
+    assert parse_target("acme@31415926").fitting(policy) == part.digest
+    assert parse_target(f"acme@{part.version}").fitting(policy) == part.digest
+    assert parse_target("acme@31415927").fitting(policy) is None
 
 
 def test_a_superseding_verdict_changes_id_and_action_alone() -> None:

@@ -83,3 +83,11 @@ def test_a_digest_that_nobody_had_is_named() -> None:
     for to in ("0" * 8, "ab" * 32):
         with pytest.raises(UsageError, match=f"acme has no accepted version {to}"):
             offset_of(to, raw(A), raw(B, version=2))
+
+
+def test_what_is_in_force_may_take_the_place_of_a_newer_record_that_waits() -> None:
+    """Its golden cases run, or no worker has decided: going back to what is in force cancels it."""
+    entries, in_force = decided(raw(A), raw(B, version=2))
+    with pytest.raises(UsageError, match="acme is that already"):
+        earlier("acme", entries, in_force, 2)
+    assert earlier("acme", entries, in_force, 2, is_newest=False).offset == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, OffsetOutOfRangeError
 
 from tests.support.streaming import record, state_with
 from worker.errors import BrokerAway, CorruptPartition
@@ -38,10 +38,20 @@ class Client:
         """Return the place."""
         return self.places[twin.partition]
 
+    async def beginning_offsets(self, twins: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Nothing was taken away."""
+        return dict.fromkeys(twins, 0)
+
+    async def end_offsets(self, twins: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Ten records."""
+        return dict.fromkeys(twins, 10)
+
     async def getmany(self, twin: TopicPartition, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, Any]:
         """Return what is there, losing what stands before the bad batch as aiokafka does."""
         start = self.places[twin.partition]
         offsets = range(start, min(10, start + max_records))
+        if start > 10:
+            raise OffsetOutOfRangeError({twin: start})
         if twin.partition == 1 or not offsets:
             await asyncio.sleep(timeout_ms / 1000)
             return {}
@@ -70,6 +80,14 @@ async def test_a_partition_that_fails_or_is_silent_keeps_nothing_back(reader: Re
 
     assert sorted(again.records) == [(0, 3), (2, 3)]
     assert again.failed == {}
+
+
+async def test_a_log_that_ends_before_what_was_read_keeps_nothing_back(reader: Reader) -> None:
+    """A topic that was made anew has fewer records: that partition fails, and is not asked for ever."""
+    reread = await reader.read({0: [1], 3: [5000]})
+
+    assert sorted(reread.records) == [(0, 1)]
+    assert {number: type(error) for number, error in reread.failed.items()} == {3: CorruptPartition}
 
 
 async def test_silence_of_all_is_an_error_in_the_end(reader: Reader) -> None:

@@ -56,7 +56,7 @@ def test_a_run_goes_on_as_what_it_was(run: Path) -> None:
     assert (3, 3) == (after["max_steps"], Trained(run).progress["step"])
 
 
-@pytest.mark.parametrize("option", ["--seed", "--layers", "--hidden", "--canaries", "--max-rows"])
+@pytest.mark.parametrize("option", ["--seed", "--layers", "--hidden", "--canaries", "--max-rows", "--paper-rows"])
 def test_what_would_make_it_another_run_is_refused(run: Path, option: str) -> None:
     """Before anything of the run is written over; the same value again is no harm."""
     before = {path.name: path.read_bytes() for path in run.iterdir()}

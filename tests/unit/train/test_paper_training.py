@@ -284,6 +284,10 @@ def test_a_run_from_before_reads_the_folder() -> None:
     assert resumed(told, Reads()) == told
     more = resumed(told, Reads(papers={"or_bench_hard": None}))
     assert (set(more.papers), more.commercial_only) == ({"toxic_chat", "aegis2", "or_bench_hard"}, False)
+    few = msgspec.structs.replace(told, papers_only=True, paper_rows=500)
+    assert resumed(few, Reads(papers={"aegis2": Path("here.csv")})) == msgspec.structs.replace(
+        few, papers=few.papers | {"aegis2": Path("here.csv")}
+    )
     both = joined(Reads(papers={"aegis2": None}, paper_rows=3), told)
     assert (set(both.papers), both.commercial_only, both.paper_rows) == ({"toxic_chat", "aegis2"}, False, 0)
 

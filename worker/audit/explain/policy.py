@@ -173,7 +173,8 @@ def _has_unnamed(verdict: Verdict, policy: EffectivePolicy, calls: int) -> bool:
     if verdict.status != "judged":
         reached = verdict.score is not None and verdict.score >= policy.lowest_threshold
         return calls > 1 and reached and is_default
-    return verdict.label == "unsafe" and (is_default or not any(item.hit for item in verdict.categories))
+    none_hit = not any(item.hit for item in verdict.categories)
+    return verdict.label == "unsafe" and (none_hit or (is_default and calls > 1))
 
 
 def _band_in_words(verdict: Verdict, band: tuple[float, float] | None, calls: int) -> str | None:

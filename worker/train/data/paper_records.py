@@ -225,9 +225,8 @@ def aegis(record: Record) -> Iterator[Judged]:
     if prompt == _REDACTED:
         return
     alone = named if not (asked and answered) else ("", *_minor_names(named))
-    if asked is not None:
-        yield Judged(prompt, asked, alone)
-    if answer and answered is not None:
+    yield Judged(prompt, asked, alone)
+    if answer:
         yield Judged(answer, answered, alone, prompt)
 
 

@@ -131,11 +131,9 @@ def again(told: Reads, given: Reads) -> Reads:
 
 
 def resumed(told: Reads, given: Reads) -> Reads:
-    """Return what a run reads that goes on: what it read before, beside what is given now."""
-    if not given.papers:
-        return told
+    """Return what a run reads that goes on: what it read before, and the sets that are given now, or where they are."""
     commercial_only = told.commercial_only and given.commercial_only
-    return msgspec.structs.replace(given, papers=told.papers | given.papers, commercial_only=commercial_only)
+    return msgspec.structs.replace(told, papers=told.papers | given.papers, commercial_only=commercial_only)
 
 
 def joined(first: Reads, second: Reads) -> Reads:

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from worker.records import ScoreMethod
+from worker.train.data.papers import PAPERS
 from worker.train.evaluation.following import EDITS, HOLD, WITH_CONTROL
 from worker.train.evaluation.metrics import Calibration
 from worker.train.evaluation.quality import Versus
@@ -133,7 +134,12 @@ def _calibration(report: Report, method: ScoreMethod) -> Iterator[Target]:
         asked = f"at most {_ECE}, of {ECE_ROWS} rows or more"
         met = pooled.ece <= _ECE and pooled.rows >= ECE_ROWS
         yield Target(figure="ECE, pooled", asked=asked, found=_error(pooled), met=met)
-    errors = {name: one.calibration for name, one in table.by_source.items() if one.calibration}
+    # A paper's set with one label is a line of its own, and no measure of calibration.
+    errors = {
+        name: one.calibration
+        for name, one in table.by_source.items()
+        if one.calibration and (name not in PAPERS or 0 < one.unsafe < one.rows)
+    }
     if errors:
         worst = max(errors, key=lambda name: errors[name].ece)
         above = sorted(name for name, one in errors.items() if one.ece > max(_ECE_OF_A_SOURCE, one.chance_high))
