@@ -34,11 +34,15 @@ _MOST_EXAMPLES: Final = 10
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """A policy: by the first digits of a digest (effective or of a record), or by scope and version or digits."""
+    """A policy: by the first digits of a digest (effective or of a record), or by scope and version or digits.
+
+    Where ``either`` is true digits alone may be both, a version or the beginning of a digest.
+    """
 
     digest: str | None = None
     scope: str | None = None
     version: int | None = None
+    either: bool = False
 
     def fitting(self, policy: PolicyRef) -> str | None:
         """Return the digest that a verdict has of it; None where the verdict was not judged under it."""
@@ -50,9 +54,8 @@ class Target(Struct, frozen=True, kw_only=True):
     def _is(self, part: PolicyPart) -> bool:
         if part.scope != self.scope:
             return False
-        # Digits alone may be a version, and the beginning of a digest.
-        named = self.digest is not None and part.digest.startswith(self.digest)
-        return named or (self.version is not None and part.version == self.version)
+        same = part.digest.startswith(self.digest or ""), self.version in {None, part.version}
+        return any(same) if self.either else all(same)
 
 
 def parse_target(text: str) -> Target:
@@ -64,7 +67,8 @@ def parse_target(text: str) -> Target:
     """
     if found := _OF_SCOPE.fullmatch(text):
         digest = found[2] if _DIGEST.fullmatch(found[2]) else None
-        return Target(scope=found[1], version=int(found[2]) if found[2].isdigit() else None, digest=digest)
+        version = int(found[2]) if found[2].isdigit() else None
+        return Target(scope=found[1], version=version, digest=digest, either=None not in {version, digest})
     if _DIGEST.fullmatch(text):
         return Target(digest=text)
     message = f"{text!r} names no policy; write SCOPE@VERSION such as acme@3, or 8 or more hex digits of a digest"
@@ -211,7 +215,10 @@ def _one_record(target: Target, policy: str, digests: Iterable[str]) -> Target:
         which = ", ".join(digest[:_SHOWN_DIGITS] for digest in found)
         message = f"{policy} may be one of several records: {which}; write {target.scope}@ and the digest of the one"
         raise UsageError(message)
-    return structs.replace(target, digest=found[0] if found else None)
+    if not found:
+        return target
+    by_digest = target.either and found[0].startswith(target.digest or "")
+    return structs.replace(target, digest=found[0], version=None if by_digest else target.version, either=False)
 
 
 async def _walk(

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from tests.support.verdicts import policy_part, some_verdict
 from worker import content_digest
-from worker.audit.retract import Target, can_have, is_due, parse_target, superseding
+from worker.audit.retract import Target, _one_record, can_have, is_due, parse_target, superseding
 from worker.audit.verify.facts import read_verdict
 from worker.errors import UsageError
 from worker.records import PolicyRef, Source, encode, verdict_id
@@ -36,7 +36,7 @@ class Record:
         ("acme@3", Target(scope="acme", version=3)),
         ("acme/lobby@12", Target(scope="acme/lobby", version=12)),
         ("acme@abababab", Target(scope="acme", digest="abababab")),
-        ("acme@12345678", Target(scope="acme", version=12345678, digest="12345678")),
+        ("acme@12345678", Target(scope="acme", version=12345678, digest="12345678", either=True)),
         ("abababab", Target(digest="abababab")),
         ("ab" * 32, Target(digest="ab" * 32)),
     ],
@@ -80,6 +80,10 @@ def test_digits_alone_may_be_the_beginning_of_a_digest() -> None:
     assert parse_target("acme@31415926").fitting(policy) == part.digest
     assert parse_target(f"acme@{part.version}").fitting(policy) == part.digest
     assert parse_target("acme@31415927").fitting(policy) is None
+    only = _one_record(parse_target("acme@31415926"), "acme@31415926", [part.digest])
+    assert only == Target(scope="acme", digest=part.digest)
+    by_version = _one_record(parse_target("acme@31415926"), "acme@31415926", ["cd" * 32])
+    assert by_version == Target(scope="acme", version=31415926, digest="cd" * 32)
 
 
 def test_a_superseding_verdict_changes_id_and_action_alone() -> None:
